@@ -1,0 +1,148 @@
+"""The ESP32, S3 and C3 on official MicroPython. Not tried on a board yet: see the table in the README.
+
+Facts: esp32_micropython, sections 1 (TWAI), 3 (UART), 4 (RAM), 6 (misc).
+"""
+
+import gc
+import os
+import sys
+import time
+
+import esp32
+import machine
+from asyncio import core
+from firmware.board.base import Board
+
+_UART_ID = 1
+_RX_BUFFER = 1024  # the default of 256 is small for a burst of 250 bytes while the loop is busy
+_TX_BUFFER = 512
+_WATCHDOG_MS = 8000
+_RESET_CAUSES = {1: "POWER_ON", 2: "HARD", 3: "WATCHDOG", 4: "DEEP_SLEEP", 5: "SOFT"}
+
+
+class UartPort:
+    """The UART as a port (see base.py). Opening it never fails."""
+
+    def __init__(self, baudrate, tx, rx):
+        self._settings = (baudrate, tx, rx)
+        self._uart = None
+
+    async def open(self):
+        if self._uart is None:
+            baudrate, tx, rx = self._settings
+            self._uart = machine.UART(
+                _UART_ID, baudrate, tx=tx, rx=rx, rxbuf=_RX_BUFFER, txbuf=_TX_BUFFER, timeout=0, timeout_char=2
+            )
+
+    def write(self, buf):
+        self._uart.write(buf)
+
+    async def readinto(self, buf):
+        while True:
+            yield core._io_queue.queue_read(self._uart)
+            count = self._uart.readinto(buf)
+            if count:
+                return count
+
+    def any_in(self, buf):
+        return self._uart.readinto(buf) or 0
+
+    def close(self):
+        pass  # the pins stay ours; a UART that is silent needs no new start
+
+
+class Esp32(Board):
+    def __init__(self):
+        super().__init__()
+        self.options = {}
+        self.http_host = "0.0.0.0"
+        self.http_port = 80
+        self.initial_config = ""
+        self.may_restart = True
+        self.data_dir = "/data"
+        self.www_dir = sys.path[0] + "/www"
+        self._watchdog = None
+        self._cause = machine.reset_cause()
+        try:
+            os.mkdir(self.data_dir)
+        except OSError:
+            pass
+
+    def ticks_ms(self):
+        return time.ticks_ms()
+
+    @property
+    def chip(self):
+        """esp32, esp32s3 or esp32c3, from the name of the build."""
+        machine_name = os.uname().machine.upper()
+        for chip in ("S3", "C3", "S2", "C6"):
+            if "ESP32" + chip in machine_name or "ESP32-" + chip in machine_name:
+                return "esp32" + chip.lower()
+        return "esp32"
+
+    def uart(self, config):
+        return UartPort(config.get("uart.baudrate"), config.get("uart.tx_pin"), config.get("uart.rx_pin"))
+
+    def can(self, config, log):
+        from firmware.can.twai import Twai
+        from firmware.can.twai_regs import MemRegs
+
+        regs = MemRegs(self.chip, config.get("can.tx_pin"), config.get("can.rx_pin"))
+        return Twai(regs, self, config.get("can.speed"), log=log, chip=self.chip)
+
+    def unique_id(self):
+        return machine.unique_id()
+
+    def idf_free(self):
+        return sum(region[1] for region in esp32.idf_heap_info(esp32.HEAP_DATA))
+
+    def largest_block(self):
+        return max(region[2] for region in esp32.idf_heap_info(esp32.HEAP_DATA))
+
+    def network(self):
+        import network
+
+        wlan = network.WLAN(network.STA_IF)
+        connected = wlan.active() and wlan.isconnected()
+        ip, netmask, gateway, _ = wlan.ifconfig() if connected else ("", "", "", "")
+        return {
+            "connected": connected,
+            "ssid": wlan.config("ssid") if connected else "",
+            "rssi": wlan.status("rssi") if connected else 0,
+            "ip": ip,
+            "gateway": gateway,
+            "netmask": netmask,
+        }
+
+    def info(self):
+        parts = esp32.Partition.find(esp32.Partition.TYPE_APP) + esp32.Partition.find(esp32.Partition.TYPE_DATA)
+        return {
+            "chip": self.chip,
+            "firmware": sys.version,
+            "reset_cause": _RESET_CAUSES.get(self._cause, "UNKNOWN"),
+            "partitions": [{"label": p.info()[4], "address": p.info()[2], "size": p.info()[3]} for p in parts],
+            "mac": self.unique_id().hex(),
+        }
+
+    def console(self, line):
+        print(line)
+
+    def announce(self, line):
+        pass
+
+    def start_watchdog(self):
+        """From now on `feed` must be called every few seconds, for ever: it cannot be stopped."""
+        self._watchdog = machine.WDT(timeout=_WATCHDOG_MS)
+
+    def feed(self):
+        if self._watchdog:
+            self._watchdog.feed()
+
+    def start_timer(self, period_ms, callback):
+        """Call `callback(timer)` each `period_ms` from the scheduler, whatever the loop does."""
+        machine.Timer(0, period=period_ms, mode=machine.Timer.PERIODIC, callback=callback)
+        return True
+
+    def reset(self):
+        gc.collect()
+        machine.reset()

@@ -1,0 +1,64 @@
+"""A log with levels: a ring of lines in RAM, shown at /api/system/logs, and each line on the console.
+
+No secret may be put into a line: it is readable in the dashboard.
+"""
+
+from micropython import const
+
+DEBUG = const(0)
+INFO = const(1)
+WARNING = const(2)
+ERROR = const(3)
+LEVELS = ("debug", "info", "warning", "error")
+
+_LINES = const(64)
+_TEXT_MAX = const(160)
+
+
+class Log:
+    """`clock` gives `epoch_ms()`; `console(text)` prints a line, or is None."""
+
+    def __init__(self, clock, console=None, level=INFO):
+        self.level = level
+        self.on_line = None  # called after each line, without arguments
+        self._clock = clock
+        self._console = console
+        self._ring = [None] * _LINES
+        self._next = 0
+        self._inside = False
+
+    def write(self, level, source, text):
+        if level < self.level:
+            return
+        text = str(text)
+        if len(text) > _TEXT_MAX:
+            text = text[: _TEXT_MAX - 3] + "..."
+        self._ring[self._next] = (self._clock.epoch_ms(), level, source, text)
+        self._next = (self._next + 1) % _LINES
+        if self._console:
+            self._console("%s %s: %s" % (LEVELS[level], source, text))
+        if self.on_line and not self._inside:  # a listener that logs must not call itself for ever
+            self._inside = True
+            try:
+                self.on_line()
+            finally:
+                self._inside = False
+
+    def error(self, source, text):
+        self.write(ERROR, source, text)
+
+    def warning(self, source, text):
+        self.write(WARNING, source, text)
+
+    def info(self, source, text):
+        self.write(INFO, source, text)
+
+    def debug(self, source, text):
+        self.write(DEBUG, source, text)
+
+    def lines(self):
+        """(timestamp_ms, level name, source, text) of each line kept, oldest first."""
+        for i in range(_LINES):
+            line = self._ring[(self._next + i) % _LINES]
+            if line:
+                yield line[0], LEVELS[line[1]], line[2], line[3]

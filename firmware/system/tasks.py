@@ -1,0 +1,143 @@
+"""The supervisor: starts the tasks, restarts one that dies, knows which must live, and measures how busy the loop is."""
+
+import asyncio
+import io
+import sys
+from asyncio import core
+from micropython import const
+
+_BACKOFF_MAX_S = const(60)
+_HEALTHY_S = const(60)  # a task that ran so long starts again with the shortest back-off
+_WINDOW_S = const(10)
+
+
+class NotStartable(Exception):
+    """A part cannot start because of its configuration or hardware: it is reported, not tried again."""
+
+
+class _Task:
+    def __init__(self, name, function, required):
+        self.name = name
+        self.function = function
+        self.required = required
+        self.task = None
+        self.waiting = False  # for its back-off
+        self.failed = ""  # why it is not running, for good
+        self.crashes = 0
+
+
+class Tasks:
+    """`start` tasks by name; `run` watches them each second. `clock` and `log` as everywhere; `on_crash(name, error)` or None."""
+
+    def __init__(self, clock, log, on_crash=None):
+        self._clock = clock
+        self._log = log
+        self._on_crash = on_crash
+        self._tasks = []
+        self._idle_ms = 0  # in this window so far
+        self._busy_percent = 0
+        self._watch_idle()
+
+    # -- starting and restarting -------------------------------------------------------------------------------------
+
+    def start(self, name, function, required=False):
+        """Run `await function()` for ever. Required: while it is dead the watchdog is not fed."""
+        entry = _Task(name, function, required)
+        self._tasks.append(entry)
+        entry.task = asyncio.create_task(self._keep(entry))
+
+    async def _keep(self, entry):
+        backoff = 1
+        while True:
+            started = self._clock.uptime_s()
+            entry.waiting = False
+            try:
+                await entry.function()
+                return  # a task may end by itself
+            except NotStartable as error:
+                entry.failed = str(error)
+                self._log.error(entry.name, "not started: %s" % error)
+                return
+            except Exception as error:
+                self._report(entry, error)
+            if self._clock.uptime_s() - started >= _HEALTHY_S:
+                backoff = 1
+            entry.waiting = True
+            await asyncio.sleep(backoff)
+            backoff = min(2 * backoff, _BACKOFF_MAX_S)
+
+    def _report(self, entry, error):
+        entry.crashes += 1
+        text = io.StringIO()
+        sys.print_exception(error, text)
+        lines = text.getvalue().strip().split("\n")
+        self._log.error(entry.name, "task died: %s" % lines[-1])
+        for line in lines[1:-1]:
+            self._log.error(entry.name, line.strip())
+        if self._on_crash:
+            self._on_crash(entry.name, error)
+
+    def healthy(self):
+        """True while every required task runs (or cannot start, which a restart would not mend)."""
+        for entry in self._tasks:
+            if entry.required and not entry.failed and (entry.waiting or entry.task.done()):
+                return False
+        return True
+
+    def problems(self):
+        """[(name, why)] of the tasks that could not start."""
+        return [(entry.name, entry.failed) for entry in self._tasks if entry.failed]
+
+    # -- what the API shows ------------------------------------------------------------------------------------------
+
+    def list(self):
+        """[(name, state)]: Running (asks right now), Ready (waits for its turn), Blocked (waits for time
+        or data), Suspended (waits for its restart, or could not start). A task that has ended is left out."""
+        running = core.cur_task
+        states = []
+        for entry in self._tasks:
+            if entry.waiting or entry.failed:
+                states.append((entry.name, "Suspended"))
+            elif entry.task is running:
+                states.append((entry.name, "Running"))
+            elif not entry.task.done():
+                states.append((entry.name, "Ready" if _is_due(entry.task) else "Blocked"))
+        return states
+
+    def cpu_percent(self):
+        """Share of the last 10 s in which the loop did not wait, in percent."""
+        return self._busy_percent
+
+    async def run(self):
+        """Close the books of the last 10 s."""
+        started = core.ticks()
+        while True:
+            await asyncio.sleep(_WINDOW_S)
+            now = core.ticks()
+            length = core.ticks_diff(now, started) or 1
+            self._busy_percent = max(0, min(100, 100 - 100 * self._idle_ms // length))
+            self._idle_ms = 0
+            started = now
+
+    def _watch_idle(self):
+        """Count the milliseconds that the loop spends waiting, by standing before the method it waits in."""
+        queue = core._io_queue
+        wait = queue.wait_io_event
+        if getattr(queue, "watched", None) is not None:
+            queue.watched[0] = self
+            return
+        watcher = [self]  # one hook for the life of the loop, whoever counts
+        ticks, diff = core.ticks, core.ticks_diff
+
+        def timed_wait(dt):
+            before = ticks()
+            wait(dt)
+            watcher[0]._idle_ms += diff(ticks(), before)
+
+        queue.watched = watcher
+        queue.wait_io_event = timed_wait
+
+
+def _is_due(task):
+    """True when the task stands in the run queue and its time has come."""
+    return task.data is None and core.ticks_diff(core.ticks(), task.ph_key) >= 0

@@ -1,0 +1,81 @@
+"""What pytest needs for all tests: unit tests run under MicroPython, and a run that must not skip."""
+
+import ast
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+UNIT = ROOT / "tests" / "unit"
+MICROPYTHON = os.environ.get("MICROPYTHON") or str(ROOT / ".venv" / "bin" / "micropython")
+TIMEOUT_S = 180
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fail-on-skip", action="store_true", help="a skipped test fails the run (CI)")
+
+
+def pytest_sessionfinish(session, exitstatus):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--fail-on-skip") and reporter and reporter.stats.get("skipped") and exitstatus == 0:
+        session.exitstatus = 1
+
+
+def pytest_collect_file(file_path, parent):
+    if file_path.parent == UNIT and file_path.name.startswith("test_") and file_path.suffix == ".py":
+        return MicroPythonFile.from_parent(parent, path=file_path)
+    return None
+
+
+class MicroPythonFile(pytest.File):
+    """A file of tests/unit: each `test_*` function is an item; the file runs once, in a MicroPython process."""
+
+    def collect(self):
+        self.results = None
+        for node in ast.parse(self.path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                yield MicroPythonItem.from_parent(self, name=node.name)
+
+    def run(self):
+        """{test: "" or the traceback}; the whole output under None."""
+        if self.results is None:
+            path = str(self.path.relative_to(ROOT))
+            environment = dict(os.environ, MICROPYPATH=f"{ROOT}:{ROOT}/lib:.frozen")
+            command = [MICROPYTHON, "-X", "heapsize=16M", "tests/unit/run.py", path]
+            try:
+                done = subprocess.run(
+                    command,
+                    cwd=ROOT,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    timeout=TIMEOUT_S,
+                )
+                output = done.stdout + done.stderr
+            except subprocess.TimeoutExpired as error:
+                output = f"{(error.stdout or b'').decode(errors='replace')}\nno end after {TIMEOUT_S} s"
+            self.results = {None: output}
+            name = None
+            for line in output.splitlines():
+                verdict, _, rest = line.partition(" ")
+                if verdict in ("ok", "FAIL"):
+                    name = rest
+                    self.results[name] = "" if verdict == "ok" else "failed"
+                elif name and line.startswith("  "):
+                    self.results[name] += "\n" + line
+        return self.results
+
+
+class MicroPythonItem(pytest.Item):
+    def runtest(self):
+        results = self.parent.run()
+        if self.name not in results:
+            pytest.fail(f"did not run under MicroPython:\n{results[None][-4000:]}", pytrace=False)
+        if results[self.name]:
+            pytest.fail(results[self.name], pytrace=False)
+
+    def reportinfo(self):
+        return self.path, None, f"{self.path.stem}::{self.name}"
