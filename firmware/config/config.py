@@ -1,0 +1,140 @@
+"""The configuration: every value in RAM, the rest (schema, checks, files) loaded when asked.
+
+Values are int, str or bool under "group.name" keys, see schema.py. Only what differs from the defaults is stored.
+"""
+
+import sys
+from firmware import bus as topics
+
+_LAZY = ("form", "schema", "store")
+
+
+class ConfigError(ValueError):
+    """A value or key that was refused. `field`: as the caller named it; `details`: text with field and range, for the API."""
+
+    def __init__(self, field, text):
+        self.field = field
+        self.details = field + " " + text
+        super().__init__(self.details)
+
+
+class _Interned:
+    pass
+
+
+def _load(name):
+    return __import__("firmware.config." + name, None, None, (name,))
+
+
+class Config:
+    """All settings of the gateway.
+
+    `directory`: where config.json lies; `mac`: bytes; `bus`: publishes CONFIG with the tuple of changed keys once they are
+    stored; `check(values)`: what the board has against the pins, a (key, text) or None. Call `load` first.
+    """
+
+    def __init__(self, directory, mac=b"", bus=None, check=None):
+        self._directory = directory
+        self._mac = mac
+        self._bus = bus
+        self._check = check
+        self._values = None
+        self._idle = False
+        self.problem = ""  # why defaults are in use, for the status; "" when all is well
+
+    def load(self, initial=""):
+        """Read the stored configuration. Never fails for a stored one: what is damaged is set aside, `problem` says so.
+
+        `initial`: path of a JSON file in the form of GET /api/config. It counts as long as nothing is stored, and is not stored
+        itself before something is changed. Raises ConfigError or OSError when that file is bad.
+        """
+        form = self._form()
+        values = form.defaults(self._mac)
+        names = _Interned()  # a key that is interned takes half the heap of a text object
+        for key in values:
+            setattr(names, key, None)
+        stored, self.problem = _load("store").read(self._directory)
+        if stored is not None:
+            self.problem = form.apply_stored(values, stored)
+        elif initial:
+            values.update(form.read_initial(initial, values, self._check))
+        self._values = {key: values[key] for key in names.__dict__}
+        self.release()
+
+    def get(self, key):
+        """The value of "group.name"; KeyError when there is no such key."""
+        return self._values[key]
+
+    def nested(self, secrets=False):
+        """The object of GET /api/config: {group: {name: value}}; secrets masked, or shown with `secrets`."""
+        return self._form().nested(self._values, secrets)
+
+    def group(self, name):
+        """One group of `nested`, secrets masked. KeyError for an unknown group."""
+        return self._form().group(self._values, name)
+
+    def pieces(self):
+        """The JSON text of GET /api/config in pieces under 1 KB."""
+        return self._form().pieces(self._values)
+
+    def schema(self):
+        """The JSON text of all keys (kind, range, default, flags) in pieces under 1 KB, for a form."""
+        return self._form().schema_pieces(self._mac)
+
+    def update(self, obj):
+        """Take the object of POST /api/config, nested, flat or mixed: all of it or, with ConfigError, nothing.
+
+        Gives (changed keys, restart needed). Raises OSError when it cannot be stored; then nothing is changed either.
+        """
+        return self._apply(self._form().changes(self._values, obj, "", self._check))
+
+    def update_group(self, group, obj):
+        """`update` with the names inside one group (POST /api/mqtt/config, /api/alerts/config)."""
+        return self._apply(self._form().changes(self._values, obj, group, self._check))
+
+    def set(self, values):
+        """Set full keys, hidden ones too (the owner of a key calls this): {"auth.password_hash": "..."}. Like `update`."""
+        return self._apply(self._form().full_changes(self._values, values, self._check))
+
+    def backup(self, secrets=False):
+        """The object of GET /api/config/backup."""
+        return self._form().backup(self._values, secrets)
+
+    def restore(self, obj):
+        """Take what `backup` gave: keys that are missing go to their default; masked or missing secrets stay. Like `update`."""
+        return self._apply(self._form().restore(self._values, obj, self._mac, self._check))
+
+    def idle(self):
+        """Call now and then (each 10 s): drops the schema when nothing needed it since the last call."""
+        if self._idle:
+            self.release()
+        self._idle = True
+
+    def release(self):
+        """Drop what was loaded when asked."""
+        package = sys.modules["firmware.config"]
+        for name in _LAZY:
+            sys.modules.pop("firmware.config." + name, None)
+            if hasattr(package, name):
+                delattr(package, name)
+
+    def _form(self):
+        self._idle = False
+        return _load("form")
+
+    def _apply(self, changes):
+        """Store the values with `changes` (full keys), then take them and tell the bus."""
+        if not changes:
+            return (), False
+        form = self._form()
+        merged = dict(self._values)
+        merged.update(changes)
+        _load("store").write(self._directory, form.differing(merged, self._mac))
+        for key, value in changes.items():
+            self._values[key] = value
+        self.problem = ""
+        keys = tuple(changes)
+        restart = form.restart_needed(keys)
+        if self._bus:
+            self._bus.publish(topics.CONFIG, keys)
+        return keys, restart
