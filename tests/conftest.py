@@ -23,10 +23,8 @@ def pytest_sessionfinish(session, exitstatus):
         session.exitstatus = 1
 
 
-def pytest_collect_file(file_path, parent):
-    if file_path.parent == UNIT and file_path.name.startswith("test_") and file_path.suffix == ".py":
-        return MicroPythonFile.from_parent(parent, path=file_path)
-    return None
+def pytest_pycollect_makemodule(module_path, parent):
+    return MicroPythonFile.from_parent(parent, path=module_path) if module_path.parent == UNIT else None
 
 
 class MicroPythonFile(pytest.File):

@@ -28,6 +28,9 @@ class FakeClock:
     def uptime_ms(self):
         return self._up
 
+    def uptime_s(self):
+        return self._up // 1000
+
     def epoch_ms(self):
         return self._epoch + self._up if self.time_valid else self._up
 

@@ -1,0 +1,67 @@
+import asyncio
+from firmware.system import log as logs
+from firmware.system.log import Log
+from firmware.system.tasks import NotStartable, Tasks
+from tests.unit.help import FakeClock, FakeLog
+
+
+def test_log_keeps_the_newest_lines_in_order():
+    log = Log(FakeClock())
+    for n in range(100):
+        log.info("test", "line %d" % n)
+    lines = list(log.lines())
+    assert len(lines) == 64
+    assert lines[0][3] == "line 36" and lines[-1][3] == "line 99"
+    assert lines[0][1:3] == ("info", "test")
+
+
+def test_log_level_and_length():
+    log = Log(FakeClock(), level=logs.WARNING)
+    log.info("test", "not kept")
+    log.error("test", "x" * 500)
+    lines = list(log.lines())
+    assert len(lines) == 1 and len(lines[0][3]) == 160
+
+
+def test_log_listener_that_logs_does_not_recurse():
+    log = Log(FakeClock())
+    log.on_line = lambda: log.info("listener", "again")
+    log.info("test", "one")
+    assert len(list(log.lines())) == 2
+
+
+async def test_dead_task_is_restarted_and_reported():
+    crashes = []
+    runs = []
+
+    async def fragile():
+        runs.append(1)
+        if len(runs) == 1:
+            raise ValueError("once")
+        await asyncio.sleep(60)
+
+    log = FakeLog()
+    tasks = Tasks(FakeClock(), log, lambda name, error: crashes.append((name, str(error))))
+    tasks.start("fragile", fragile, required=True)
+    await asyncio.sleep_ms(50)
+    assert crashes == [("fragile", "once")]
+    assert not tasks.healthy()
+    assert tasks.list() == [("fragile", "Suspended")]
+    await asyncio.sleep_ms(1200)
+    assert len(runs) == 2 and tasks.healthy()
+    assert tasks.list() == [("fragile", "Blocked")]
+
+
+async def test_part_that_cannot_start_is_reported_not_retried():
+    runs = []
+
+    async def hopeless():
+        runs.append(1)
+        raise NotStartable("pin 6 is flash")
+
+    tasks = Tasks(FakeClock(), FakeLog())
+    tasks.start("hopeless", hopeless, required=True)
+    await asyncio.sleep_ms(1200)
+    assert len(runs) == 1
+    assert tasks.problems() == [("hopeless", "pin 6 is flash")]
+    assert tasks.healthy()  # a restart would not mend it
