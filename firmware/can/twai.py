@@ -1,0 +1,445 @@
+"""The on-chip CAN controller (TWAI, an SJA1000 in its extended layout) through its registers, polled, without interrupts.
+
+Sources: esp32_micropython facts 1.3-1.9. Only registers that may be read twice without harm decide anything (mode, status,
+counters): the interrupt, error-code and arbitration registers clear themselves when read, and an ESP32 reads ahead.
+
+`send` and `poll` allocate nothing and may be called from a soft timer callback that interrupts the loop inside either:
+the queue is changed only in viper functions, which no callback interrupts, the controller only by whoever came first.
+"""
+
+import micropython
+from micropython import const
+from firmware.can import twai_chips as chips
+
+# register numbers: byte offset / 4
+_MODE = const(0)
+_COMMAND = const(1)
+_STATUS = const(2)
+_INTERRUPT = const(3)
+_INTERRUPT_ENABLE = const(4)
+_BTR0 = const(6)
+_BTR1 = const(7)
+_WARNING_LIMIT = const(13)
+_REC = const(14)
+_TEC = const(15)
+_BUFFER = const(16)  # frame: transmit when written, receive when read
+_CODE = const(16)  # acceptance code and mask, in reset mode only
+_MASK = const(20)
+_RX_COUNT = const(29)
+_CDR = const(31)
+
+_RESET_MODE = const(1)  # MODE
+_LISTEN_ONLY = const(2)
+_SINGLE_FILTER = const(8)
+
+_TRANSMIT = const(1)  # COMMAND
+_ABORT = const(2)
+_RELEASE = const(4)
+_CLEAR_OVERRUN = const(8)
+
+_RX_READY = const(1)  # STATUS
+_OVERRUN = const(2)
+_TX_FREE = const(4)
+_TX_DONE = const(8)
+_BUS_OFF = const(0x80)
+_MISSED = const(0x100)  # S3 and C3: the frame in the buffer was lost, what is there is rubbish
+
+_SLOTS = const(20)  # one for each Victron frame id
+_FRESH_MS = const(900)  # a frame unsent for so long is dropped: before its next period, and old is not now
+_NO_ACK_MS = const(50)  # at 125 kbit/s still 40 attempts
+_ABORT_MS = const(100)  # an abort takes one frame at most; if it takes so long the controller hangs
+_RECOVERY_MS = const(3_000)  # 128 x 11 recessive bits take 12 ms at 125 kbit/s
+_SETTLED_MS = const(30_000)  # so long without bus-off, and the next one is a first one again
+_BACKOFF_MAX_MS = const(30_000)
+_RX_BURST = const(8)  # frames a poll
+_RX_LOCK = const(62)  # erratum: at 64 the receive FIFO is lost until the peripheral is reset
+_FIFO_FRAMES = const(64)
+
+_OFF = const(0)
+_LIVE = const(1)
+_WAIT = const(2)  # bus-off, recovery not yet due
+_RECOVER = const(3)
+_LOST = const(4)  # the controller does not answer
+
+
+# The queue: words 0 and 1 are head and count, then slots of 16 bytes: the frame as the controller takes it (length, two
+# bytes of id, data), and at byte 12 the ticks when it was queued.
+
+
+@micropython.viper
+def _put(queue, can_id: int, data, size: int, now: int) -> int:
+    """0 queued, 1 replaced the waiting frame of that id, 2 full."""
+    words = ptr32(queue)  # noqa: F821
+    store = ptr8(queue)  # noqa: F821
+    source = ptr8(data)  # noqa: F821
+    high = can_id >> 3
+    low = (can_id & 7) << 5
+    result = 0
+    i = 0
+    at = 0
+    while i <= words[1]:
+        if i == _SLOTS:
+            return 2
+        at = words[0] + i
+        if at >= _SLOTS:
+            at -= _SLOTS
+        at = at * 16 + 16
+        if i == words[1]:
+            words[1] = i + 1
+            i = _SLOTS
+        elif store[at + 1] == high and store[at + 2] == low:
+            result = 1
+            i = _SLOTS
+        i += 1
+    store[at] = size
+    store[at + 1] = high
+    store[at + 2] = low
+    i = 0
+    while i < size:
+        store[at + 3 + i] = source[i]
+        i += 1
+    words[(at >> 2) + 3] = now
+    return result
+
+
+@micropython.viper
+def _take(queue, frame) -> bool:
+    """Move the oldest slot into `frame` (16 bytes); False when there is none."""
+    words = ptr32(queue)  # noqa: F821
+    target = ptr32(frame)  # noqa: F821
+    if words[1] == 0:
+        return False
+    at = words[0] * 4 + 4
+    i = 0
+    while i < 4:
+        target[i] = words[at + i]
+        i += 1
+    words[0] = words[0] + 1
+    if words[0] == _SLOTS:
+        words[0] = 0
+    words[1] = words[1] - 1
+    return True
+
+
+@micropython.viper
+def _queued_at(frame) -> int:
+    return ptr32(frame)[3]  # noqa: F821
+
+
+class Twai:
+    """`regs`: see twai_regs.MemRegs. `clock`: the board. `chip`: a name of twai_chips.CHIPS. `bitrate`: bit/s, ValueError
+    when it cannot be made. `accept`: first and last standard id that `on_receive(can_id, data)` gets; `data` is only valid
+    during that call.
+    """
+
+    def __init__(self, regs, clock, bitrate, log=None, chip="ESP32", accept=(0x305, 0x307), sample=800):
+        self._chip = chips.CHIPS[chip]
+        self._btr0, self._btr1 = chips.timing(bitrate, self._chip, sample)
+        self.regs = regs
+        self._read = regs.read
+        self._write = regs.write
+        self.clock = clock
+        self._log = log
+        self._first, self._last = accept
+        self._open = 0  # bits of the id that the hardware filter lets vary
+        for can_id in range(self._first, self._last + 1):
+            self._open |= can_id ^ self._first
+        self._queue = bytearray(16 + 16 * _SLOTS)
+        self._frame = bytearray(16)  # the frame in the controller, or taken out of it unsent
+        self._held = self._loaded = self._aborting = False
+        self._data = tuple(bytearray(n) for n in range(9))  # one receive buffer a length: nothing to slice
+        self._phase = _OFF
+        self._since = 0  # ticks when the phase began
+        self._delay = 0  # before the next recovery, ms
+        self._settled = True
+        self._busy = False
+        self._no_ack = False
+        self.on_receive = None
+        self.state = "STOPPED"
+        self.last_error = ""
+        self.sent = self.received = self.errors = 0
+        self.dropped = 0  # frames given up unsent: too old, or replaced by a newer one of their id
+        self.overruns = self.bus_offs = self.resets = 0
+        self.tec = self.rec = 0
+
+    async def start(self):
+        """Power up and go on the bus; OSError when there is no controller. Call `regs.enable()` before WiFi starts."""
+        self.regs.enable()
+        self.regs.route()
+        self._delay = 0
+        self._busy = True
+        try:
+            if not self._init(_SINGLE_FILTER):
+                self._fail("NO_CONTROLLER")
+                raise OSError("TWAI controller does not answer")
+            self._live()
+        finally:
+            self._busy = False
+        self._set_state("RUNNING")
+
+    def stop(self):
+        """Leave the bus. Before a reboot too: the controller survives it, and would run on with a wrong clock."""
+        if self._phase != _OFF:
+            self._phase = _OFF
+            self._write(_COMMAND, _ABORT)
+            self._write(_MODE, _RESET_MODE)
+        while _take(self._queue, self._frame):
+            pass
+        self._held = self._loaded = self._no_ack = False
+        self._set_state("STOPPED")
+
+    def self_test(self, inside=True):
+        """Send a frame to ourselves; "" or what is wrong. `inside` needs no wiring, else a transceiver. Stops the driver."""
+        from firmware.can import twai_selftest
+
+        return twai_selftest.run(self, inside)
+
+    def send(self, can_id, data):
+        """Queue a frame (standard id, up to 8 bytes, copied); False when stopped, malformed or full. A frame of the same id
+        that still waits is replaced.
+        """
+        size = len(data)
+        result = 2
+        if self._phase != _OFF and 0 <= can_id <= 0x7FF and size <= 8:
+            result = _put(self._queue, can_id, data, size, self.clock.ticks_ms())
+        if result == 2:
+            self.errors += 1
+            return False
+        if result == 1:
+            self.dropped += 1
+        if self._phase == _LIVE and not self._busy:
+            self._busy = True
+            try:
+                self._transmit(self._read(_STATUS))
+            finally:
+                self._busy = False
+        return True
+
+    def poll(self):
+        """Move frames both ways, watch the controller, recover it; at least each 100 ms. Does nothing inside itself."""
+        if self._busy or self._phase == _OFF:
+            return
+        self._busy = True
+        try:
+            self._step()
+        finally:
+            self._busy = False
+
+    def _step(self):
+        if self._phase == _LIVE:
+            status = self._read(_STATUS)
+            if status & _BUS_OFF:
+                self._bus_off()
+            elif self._read(_MODE) & _RESET_MODE or not (status & _TX_FREE or self._loaded):
+                self._restart("CONTROLLER_RESET")  # nobody asked for it, or its clock is gone and it reads as zero
+            else:
+                self._receive(status)
+                if self._phase == _LIVE:
+                    self._transmit(self._read(_STATUS))
+                if self._phase == _LIVE:
+                    self._judge()
+        elif self._phase == _RECOVER:
+            self._watch_recovery()
+        elif self._age(self._since) >= self._delay:
+            if self._phase == _WAIT:
+                self._recover()
+            else:
+                self.regs.reset()
+                self._go()
+
+    def _age(self, since):
+        return self.clock.ticks_diff(self.clock.ticks_ms(), since)
+
+    def _enter(self, phase):
+        self._phase = phase
+        self._since = self.clock.ticks_ms()
+
+    def _set_state(self, state):
+        if state != self.state:
+            self.state = state
+            if self._log:
+                self._log.info("can", state)
+
+    def _fail(self, error):
+        self.errors += 1
+        self.last_error = error
+        if self._log:
+            self._log.warning("can", error)
+
+    def _init(self, mode):
+        """Set everything up from reset mode (facts 1.6); False when the registers do not hold what is written."""
+        write = self._write
+        self._loaded = self._aborting = False
+        write(_MODE, _RESET_MODE)
+        write(_CDR, self._chip[chips.CDR])  # before all else: on the ESP32 it selects the layout
+        write(_MODE, _RESET_MODE | _LISTEN_ONLY | _SINGLE_FILTER)  # listen-only freezes REC, erratum 3.13.1
+        for pattern in (0x55, 0xAA):
+            write(_CODE, pattern)
+            if self._read(_CODE) != pattern:
+                return False
+        write(_CODE, self._first >> 3)
+        write(_CODE + 1, (self._first & 7) << 5)
+        write(_CODE + 2, 0)
+        write(_CODE + 3, 0)
+        write(_MASK, self._open >> 3)
+        write(_MASK + 1, (self._open & 7) << 5 | 0x0F)  # bit 4: only frames with data
+        write(_MASK + 2, 0xFF)
+        write(_MASK + 3, 0xFF)
+        write(_TEC, 0)
+        write(_REC, 0)
+        write(_WARNING_LIMIT, 96)
+        write(_INTERRUPT_ENABLE, 0)  # on a later ESP32 bit 4 would double the prescaler
+        self._read(_INTERRUPT)
+        write(_BTR0, self._btr0)
+        write(_BTR1, self._btr1)
+        write(_MODE, _RESET_MODE | mode)
+        write(_TEC, 0)
+        write(_REC, 0)
+        if not self._read(_MODE) & _RESET_MODE:
+            return False
+        write(_MODE, mode)
+        return True
+
+    def _live(self):
+        self._enter(_LIVE)
+        self._settled = False
+        self.tec = self.rec = 0
+
+    def _go(self):
+        if self._init(_SINGLE_FILTER):
+            self._live()
+        else:
+            self._fail("NO_CONTROLLER")
+            self._back_off()
+            self._enter(_LOST)
+            self._set_state("STOPPED")
+
+    def _restart(self, error):
+        self._fail(error)
+        self.resets += 1
+        self.regs.reset()
+        self._go()
+
+    def _receive(self, status):
+        if self._chip[chips.ERRATA] and self._read(_RX_COUNT) >= _RX_LOCK:
+            self.overruns += 1
+            self._restart("RX_OVERRUN")
+            return
+        left = _RX_BURST
+        if status & _OVERRUN:  # which of the frames is torn is not known: all go, the GX repeats its own each second
+            self.overruns += 1
+            self._fail("RX_OVERRUN")
+            left = _FIFO_FRAMES
+        while left and status & _RX_READY:
+            if not status & (_OVERRUN | _MISSED):
+                self._deliver()
+            self._write(_COMMAND, _RELEASE)
+            left -= 1
+            status = self._read(_STATUS)
+        if status & _OVERRUN:
+            self._write(_COMMAND, _CLEAR_OVERRUN)
+
+    def _deliver(self):
+        read = self._read
+        info = read(_BUFFER)
+        can_id = read(_BUFFER + 1) << 3 | read(_BUFFER + 2) >> 5
+        # the filter compares other bits of extended frames, and lets the whole mask through
+        if info & 0xC0 or not self._first <= can_id <= self._last:
+            return
+        data = self._data[min(info & 15, 8)]
+        for i in range(len(data)):
+            data[i] = read(_BUFFER + 3 + i) & 0xFF
+        self.received += 1
+        self._no_ack = False  # somebody is there
+        if self.on_receive:
+            try:
+                self.on_receive(can_id, data)
+            except Exception as error:
+                self._fail("RECEIVER: %r" % error)
+
+    def _transmit(self, status):
+        if status & _BUS_OFF:  # the buffer is free then, but nothing was sent; the next poll sees to it
+            return
+        if self._loaded:
+            if status & _TX_FREE:
+                self._finish(status)
+            elif self._aborting:
+                if self._age(_queued_at(self._frame)) > _FRESH_MS + _ABORT_MS:
+                    self._held = False
+                    self.dropped += 1
+                    self._restart("ABORT_TIMEOUT")
+                    return
+            elif self._age(_queued_at(self._frame)) > _FRESH_MS:
+                self._aborting = True
+                self._write(_COMMAND, _ABORT)
+        while not self._loaded and status & _TX_FREE:
+            if not self._held and not _take(self._queue, self._frame):
+                return
+            self._held = self._age(_queued_at(self._frame)) <= _FRESH_MS
+            if self._held:
+                self._load()
+            else:
+                self.dropped += 1
+
+    def _finish(self, status):
+        self._loaded = self._held = False
+        if status & _TX_DONE:
+            self.sent += 1
+            self._no_ack = False
+        else:
+            self.dropped += 1
+            self._no_ack = True  # with TEC below 128 the bus was never free: same cure, other last_error
+            self._fail("NO_ACK" if self._read(_TEC) >= 128 else "TX_TIMEOUT")
+        self._aborting = False
+
+    def _load(self):
+        frame = self._frame
+        for i in range(3 + frame[0]):
+            self._write(_BUFFER + i, frame[i])
+        self._write(_COMMAND, _TRANSMIT)
+        self._loaded = True
+
+    def _judge(self):
+        self.tec = tec = self._read(_TEC)
+        self.rec = rec = self._read(_REC)
+        if tec >= 128 and self._loaded and not self._no_ack and self._age(_queued_at(self._frame)) > _NO_ACK_MS:
+            self._no_ack = True
+            self._fail("NO_ACK")
+        if not self._settled and self._age(self._since) > _SETTLED_MS:
+            self._settled = True
+            self._delay = 0
+        if self._no_ack:
+            self._set_state("NO_ACK")
+        else:
+            self._set_state("ERROR_PASSIVE" if tec >= 128 or rec >= 128 else "RUNNING")
+
+    def _back_off(self):
+        self._delay = min(max(1_000, 2 * self._delay), _BACKOFF_MAX_MS)
+
+    def _bus_off(self):
+        self.bus_offs += 1
+        self._fail("BUS_OFF")
+        self._loaded = self._no_ack = False  # the frame stays held, and goes again when it is still fresh
+        self._set_state("BUS_OFF")
+        self._enter(_WAIT)
+        if self._delay == 0:
+            self._recover()
+
+    def _recover(self):
+        """Start the 128 x 11 recessive bits. REC may be left over and block them: writing TEC clears it (erratum)."""
+        self._write(_MODE, _RESET_MODE | _LISTEN_ONLY | _SINGLE_FILTER)
+        self._write(_TEC, 0)
+        self._write(_TEC, 255)
+        self._write(_MODE, _SINGLE_FILTER)
+        if self._read(_MODE) & _RESET_MODE:  # the 255 has put it off the bus once more; now REC must not move again
+            self._write(_MODE, _SINGLE_FILTER)
+        self._back_off()
+        self._enter(_RECOVER)
+
+    def _watch_recovery(self):
+        if not self._read(_STATUS) & _BUS_OFF:  # not the error bit: it moves during recovery (erratum 3.13.2)
+            self._go()  # set up anew: the first frame after a recovery would be wrong (erratum 3.13.3)
+        elif self._age(self._since) > _RECOVERY_MS:
+            self._restart("RECOVERY_TIMEOUT")
+        elif self._read(_MODE) & _RESET_MODE:  # or a little later
+            self._write(_MODE, _SINGLE_FILTER)

@@ -1,0 +1,55 @@
+"""Bring-up of the TWAI driver on a board: one frame to ourselves (self-test mode and self-reception; no second node)."""
+
+from micropython import const
+from firmware.can import twai_chips as chips
+
+_SELF_TEST = const(4 | 8)  # MODE: no acknowledge needed, single filter
+_SELF_RECEIVE = const(0x10)  # COMMAND
+_FRAME = b"\x08\xff\xe0SelfTest"  # id 0x7FF: the lowest priority
+_TIMEOUT_MS = const(100)
+_READS = const(20_000)  # ends the wait even when the clock stands
+
+
+def run(driver, inside):
+    """See Twai.self_test. Blocks up to 0.1 s."""
+    driver.stop()
+    regs = driver.regs
+    regs.enable()
+    regs.route(inside)
+    try:
+        if not driver._init(_SELF_TEST):
+            return "controller does not answer"
+        if regs.read(31) & 0xFF != driver._chip[chips.CDR] & 0xFF:
+            return "clock divider register does not hold its value"
+        regs.write(0, 1 | _SELF_TEST)
+        for i in range(4):
+            regs.write(20 + i, 0xFF)  # accept everything
+        regs.write(0, _SELF_TEST)
+        driver._busy = True  # keeps a timer callback out
+        return _loop(regs, driver.clock)
+    finally:
+        driver._busy = False
+        regs.write(0, 1)
+        if inside:
+            regs.route()
+
+
+def _loop(regs, clock):
+    for i in range(len(_FRAME)):
+        regs.write(16 + i, _FRAME[i])
+    regs.write(1, _SELF_RECEIVE)
+    start = clock.ticks_ms()
+    for _ in range(_READS):
+        if regs.read(2) & 1:
+            break
+        if clock.ticks_diff(clock.ticks_ms(), start) > _TIMEOUT_MS:
+            break
+    status = regs.read(2)
+    if not status & 1:
+        text = "no frame came back: status %02X, TEC %d, REC %d"
+        return text % (status, regs.read(15), regs.read(14))
+    for i in range(len(_FRAME)):
+        if regs.read(16 + i) & 0xFF != _FRAME[i]:
+            return "byte %d came back changed" % i
+    regs.write(1, 4)
+    return ""
