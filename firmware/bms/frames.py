@@ -1,0 +1,138 @@
+"""Requests to the TinyBMS and the hunt for its replies (tinybms_uart facts 3, 4).
+
+The stream has no end marks and no byte stuffing, and noise, broadcast text, doubled replies and AA within data occur: a
+reply is what begins as expected, has the expected length and checks.
+"""
+
+from micropython import const
+
+from firmware.bms.crc import copy, crc16, find
+
+LONGEST = const(259)  # reply to "read 127 registers"
+CHUNK = const(256)  # most bytes fed at once
+_SIZE = const(520)  # an unfinished reply and a chunk
+READ = const(0x03)
+WRITE_ONE = const(0x0D)
+WRITE = const(0x10)
+RESET = const(0x02)
+EVENTS = const(0x12)
+LIMITS = const(0x1D)
+ACK = const(0x01)
+
+
+def request(*parts):
+    """A request: AA, `parts` (bytes), CRC; a bytearray."""
+    frame = bytearray((0xAA,) + parts + (0, 0))
+    crc = crc16(frame, 0, len(frame) - 2)
+    frame[-2] = crc & 0xFF
+    frame[-1] = crc >> 8
+    return frame
+
+
+def read(address, count):
+    """Modbus read of `count` (1-127) registers; the reply is AA 03 2n, n words high byte first, CRC."""
+    return request(READ, address >> 8, address & 0xFF, 0, count)
+
+
+def word(frame, n):
+    """Word n (0 = first) of the reply to a Modbus read."""
+    return (frame[3 + 2 * n] << 8) | frame[4 + 2 * n]
+
+
+class Counters:
+    """What happened on the line since start."""
+
+    def __init__(self):
+        self.polls = 0  # polls sent
+        self.good = 0  # complete and plausible
+        self.timeouts = 0  # requests without an answer after all resends
+        self.resends = 0
+        self.crc_errors = 0  # replies that did not check
+        self.nacks = 0
+        self.noise_bytes = 0  # bytes that belonged to no reply: noise, broadcast text, damaged frames
+        self.doubled = 0  # replies beyond the one that was waited for
+        self.implausible = 0
+        self.reopened = 0  # times the port was opened again
+
+
+class Parser:
+    """Finds replies in the stream. `expect` what comes next, `feed` what arrives; a find is in `buf` at `at`.
+
+    Candidates are decided in the order of their bytes, so that data that looks like a frame is not taken for one. What
+    hides behind a false beginning is found by `rescue`, for the moment the request times out.
+    """
+
+    def __init__(self, counters):
+        self.buf = bytearray(_SIZE)
+        self.at = 0
+        self.length = 0
+        self._counters = counters
+        self._count = 0
+        self._code = READ
+        self._third = 0
+        self._command = READ
+        self._total = 0
+
+    def expect(self, command, code, third, total):
+        """The next reply answers `command`: AA `code` `third`..., `total` bytes (0: `third` + 5; `third` < 0: events).
+
+        What came before is dropped.
+        """
+        self._counters.noise_bytes += self._count
+        self._count = 0
+        self._command = command
+        self._code = code
+        self._third = third
+        self._total = total
+
+    def feed(self, chunk, start, length):
+        """Take `length` (<= CHUNK) bytes; True when a reply is found. Go on with `more` after it was dealt with."""
+        copy(chunk, start, self.buf, self._count, length)
+        self._count += length
+        return self._hunt(0, False)
+
+    def more(self):
+        """Drop the find and look behind it; True when there is another."""
+        self._drop(self.at + self.length)
+        return self._hunt(0, False)
+
+    def rescue(self):
+        """Look behind the unfinished beginning that the hunt waits at; True when a whole reply is there."""
+        return self._hunt(1, True)
+
+    def _drop(self, count):
+        copy(self.buf, count, self.buf, 0, self._count - count)
+        self._count -= count
+
+    def _hunt(self, at, final):
+        buf = self.buf
+        end = self._count
+        while True:
+            at = find(buf, at, end, self._code, self._third, self._command)
+            if at >= end:
+                break
+            length = self._length_at(at, end)
+            if length and at + length <= end:
+                if crc16(buf, at, length) == 0:
+                    self._counters.noise_bytes += at
+                    self.at = at
+                    self.length = length
+                    return True
+                if not final:  # the same candidate is met again by the ordinary hunt
+                    self._counters.crc_errors += 1
+            elif not final:
+                break  # wait for its end
+            at += 1
+        if not final and at:
+            at = min(at, end)
+            self._counters.noise_bytes += at
+            self._drop(at)
+        return False
+
+    def _length_at(self, at, end):
+        """Length of the reply that begins at `at`, 0 while not known."""
+        if at + 2 >= end:
+            return 0
+        if self.buf[at + 1] == 0:
+            return 6  # NACK
+        return self._total or self.buf[at + 2] + 5

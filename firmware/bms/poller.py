@@ -1,0 +1,225 @@
+"""What is read when, and when the link may be trusted (DESIGN 5: start, stale, plausible)."""
+
+import asyncio
+from array import array
+from micropython import const
+
+from firmware import bus as topics
+from firmware import live as fields
+from firmware.bms import decode, frames, plausible, registers
+from firmware.bms.link import CLOSED, NACKED
+
+_SETTINGS_MS = const(60_000)
+_RETRY_MS = const(5_000)  # a slow block that could not be read
+_STATISTICS_MS = const(60_000)
+_EVENTS_MS = const(10_000)
+_EVENTS_FAULT_MS = const(1_000)  # in fault, and no event says why
+_QUALIFY = const(2)  # good polls in a row
+_UNREAD = const(0)  # what became of reading the settings
+_READ = const(1)
+_REFUSED = const(2)  # they are implausible
+_FAST_BYTES = const(112)
+
+
+class Poller:
+    """Polls for ever; `reason` says why the last poll did not count, "" when it did."""
+
+    def __init__(self, link, live, bus, clock, log, events):
+        self.reason = "no answer yet"
+        self.interval_ms = 250
+        self._link = link
+        self._live = live
+        self._bus = bus
+        self._clock = clock
+        self._log = log
+        self._events = events
+        self._counters = link.counters
+        self._poll = array("i", (0 for _ in range(decode.SIZE)))
+        self._tx_fast = frames.read(0, registers.FAST_COUNT)
+        self._tx_settings = frames.read(registers.SETTINGS_AT, registers.SETTINGS_COUNT)
+        self._tx_statistics = frames.read(registers.STATISTICS_AT, registers.STATISTICS_COUNT)
+        self._tx_version = frames.read(registers.VERSION_AT, registers.VERSION_COUNT)
+        self._tx_events = frames.request(frames.EVENTS)
+        self._ready = False  # settings (and what else identifies this battery) were read since it is back
+        self._row = 0  # good polls in a row
+        self._since = 0  # ticks of the last good poll, or of getting ready
+        self._status = 0
+        self._settings_due = self._statistics_due = self._events_due = self._version_due = 0  # ticks
+        self._version_known = False
+
+    async def run(self):
+        """Never returns. Polls keep their period; one that took longer delays the next by little."""
+        clock = self._clock
+        start = clock.ticks_ms()
+        while True:
+            self._check_lost()
+            if self._ready or await self._get_ready():
+                await self._fast()
+            if self._ready:
+                await self._slow()
+            start = clock.ticks_add(start, self.interval_ms)
+            now = clock.ticks_ms()
+            left = clock.ticks_diff(start, now)
+            if not 5 <= left <= self.interval_ms:
+                left = min(max(left, 5), self.interval_ms)
+                start = clock.ticks_add(now, left)
+            await asyncio.sleep_ms(left)
+
+    def settings_changed(self):
+        """Something was written: read the settings again at once."""
+        self._settings_due = self._clock.ticks_ms()
+
+    def restarted(self):
+        """The BMS was told to restart or to forget: read everything slow again."""
+        now = self._clock.ticks_ms()
+        self._settings_due = self._version_due = self._statistics_due = self._events_due = now
+
+    def events_changed(self):
+        self._events_due = self._clock.ticks_ms()
+
+    # --- the fast block ---
+
+    async def _fast(self):
+        self._counters.polls += 1
+        result = await self._link.request(self._tx_fast, frames.READ, _FAST_BYTES)
+        self._check_lost()  # even if this very reply is the first one back: it may be another battery by now
+        if result <= 0:
+            self._failed(self._text(result))
+        elif self._ready:
+            self._take()
+
+    def _take(self):
+        """Decode the poll in the link's frame; use it if it is plausible."""
+        data = self._live.data
+        poll = self._poll
+        decode.fast(self._link.frame, poll, data[fields.SET_CELLS], registers.has_soh(data))
+        reason = plausible.check(poll)
+        if reason:
+            self._counters.implausible += 1
+            self._failed(reason)
+            return
+        decode.store(poll, data, decode.FIELDS)
+        self._counters.good += 1
+        self._since = self._clock.ticks_ms()
+        self._row += 1
+        self.reason = ""
+        back = self._row == _QUALIFY and not self._live.qualified
+        if back:
+            self._live.qualified = True
+        self._live.good_poll()
+        if back:
+            self._log.info("bms", "TinyBMS connected")
+            self._bus.publish(topics.LINK, True)
+        self._bus.publish(topics.POLL)
+        status = poll[fields.STATUS]
+        if status != self._status:
+            self._status = status
+            self._events_due = self._since
+            self._bus.publish(topics.STATUS, status)
+
+    def _failed(self, reason):
+        self._row = 0
+        if reason != self.reason:
+            self.reason = reason
+            self._log.warning("bms", reason)
+
+    def _check_lost(self):
+        """No good poll for 5 s: whatever answers next has to qualify again."""
+        if self._clock.ticks_diff(self._clock.ticks_ms(), self._since) < fields.STALE_MS:
+            return
+        self._ready = False
+        self._row = 0
+        self._version_known = False
+        self._status = 0
+        if self._live.qualified:
+            self._live.qualified = False
+            self._log.warning("bms", "TinyBMS lost")
+            self._bus.publish(topics.LINK, False)
+
+    def _text(self, result):
+        return "refused by the BMS" if result == NACKED else "UART is not open" if result == CLOSED else "no answer"
+
+    # --- the slow blocks ---
+
+    async def _get_ready(self):
+        """Version, settings and events of a battery that is new or back; False when it does not answer plausibly.
+
+        The version comes first, as the firmware says what the settings mean; a BMS that refuses it is not refused.
+        """
+        self._row = 0
+        result = await self._version()
+        if result <= 0 and result != NACKED:
+            self._failed(self._text(result))
+            return False
+        if await self._settings() != _READ:
+            return False
+        await self._read_events()
+        self._ready = True
+        self._since = self._statistics_due = self._clock.ticks_ms()
+        return True
+
+    async def _slow(self):
+        """Read at most one slow block between two polls."""
+        now = self._clock.ticks_ms()
+        diff = self._clock.ticks_diff
+        if diff(now, self._settings_due) >= 0:
+            if await self._settings() == _REFUSED:
+                self._ready = False  # settings that cannot be: no poll counts until they can
+        elif diff(now, self._events_due) >= 0:
+            await self._read_events()
+        elif not self._version_known and diff(now, self._version_due) >= 0:
+            await self._version()
+        elif diff(now, self._statistics_due) >= 0:
+            await self._statistics()
+
+    def _in(self, ms):
+        return self._clock.ticks_add(self._clock.ticks_ms(), ms)
+
+    async def _settings(self):
+        count = 2 * registers.SETTINGS_COUNT
+        result = await self._link.request(self._tx_settings, frames.READ, count)
+        self._settings_due = self._in(_SETTINGS_MS if result > 0 else _RETRY_MS)
+        if result <= 0:
+            self._failed("settings: " + self._text(result))
+            return _UNREAD
+        reason = registers.settings(self._link.frame, self._live.data)
+        if reason:
+            self._counters.implausible += 1
+            self._failed(reason)
+            return _REFUSED
+        self._live.settings_read()
+        self._bus.publish(topics.SETTINGS)
+        return _READ
+
+    async def _version(self):
+        result = await self._link.request(self._tx_version, frames.READ, 2 * registers.VERSION_COUNT)
+        data = self._live.data
+        if result > 0:
+            registers.version(self._link.frame, data)
+            self._version_known = True
+        else:
+            for field in range(fields.HARDWARE, fields.SERIAL + 6):
+                data[field] = fields.ABSENT
+            self._version_due = self._in(_SETTINGS_MS)
+        return result
+
+    async def _statistics(self):
+        result = await self._link.request(self._tx_statistics, frames.READ, 2 * registers.STATISTICS_COUNT)
+        if result > 0:
+            registers.statistics(self._link.frame, self._live.data)
+        self._statistics_due = self._in(_STATISTICS_MS if result > 0 else _RETRY_MS)
+
+    async def _read_events(self):
+        result = await self._link.request(self._tx_events, frames.EVENTS, -1)
+        events = self._events
+        data = self._live.data
+        if result > 0:
+            fresh = events.update(self._link.frame, result)
+            if self._status and self._status != fields.FAULT:
+                events.not_fault()
+            data[fields.FAULTS] = events.faults
+            data[fields.WARNINGS] = events.warnings
+            if fresh:
+                self._bus.publish(topics.BMS_EVENTS)
+        unexplained = self._status == fields.FAULT and not events.faults
+        self._events_due = self._in(_EVENTS_FAULT_MS if unexplained else _EVENTS_MS if result > 0 else _RETRY_MS)

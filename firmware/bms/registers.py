@@ -1,0 +1,99 @@
+"""Slow register blocks into the snapshot: settings, statistics, version (tinybms_uart facts 8, 9, 15)."""
+
+from micropython import const
+
+from firmware import live
+from firmware.bms.frames import word
+
+FAST_COUNT = const(56)  # registers 0-55
+SETTINGS_AT = const(300)
+SETTINGS_COUNT = const(44)
+STATISTICS_AT = const(100)
+STATISTICS_COUNT = const(18)
+VERSION_AT = const(500)
+VERSION_COUNT = const(10)
+
+_SOH_SINCE = const(251)  # internal firmware number that knows register 45
+_PEAK_SINCE = const(254)  # ... and 305
+
+# register - 300, field, field units a register unit, lowest and highest raw value (the widest the manual names)
+_SETTINGS = (
+    (0, live.SET_FULL, 1, 1200, 4500),
+    (1, live.SET_EMPTY, 1, 1000, 3500),
+    (3, live.SET_BALANCE_FROM, 1, 1000, 4500),
+    (4, live.SET_TAIL, 1, 100, 5000),
+    (6, live.SET_CAPACITY, 10, 10, 65500),
+    (7, live.SET_CELLS, 1, 4, 16),
+    (8, live.SET_DISBALANCE, 1, 15, 100),
+    (15, live.SET_OV, 1, 1200, 4500),
+    (16, live.SET_UV, 1, 800, 3500),
+    (17, live.SET_DISCHARGE_OC, 1000, 1, 750),
+    (18, live.SET_CHARGE_OC, 1000, 1, 750),
+    (19, live.SET_HOT, 10, 20, 90),
+    (20, live.SET_COLD, 10, -40, 10),
+)
+
+# register - 100, field, field units a register unit
+_STATISTICS = (
+    (2, live.STAT_MAX_DISCHARGE, 100),
+    (3, live.STAT_MAX_CHARGE, 100),
+    (4, live.STAT_MAX_SPREAD, 1),
+    (5, live.STAT_UV_COUNT, 1),
+    (6, live.STAT_OV_COUNT, 1),
+    (7, live.STAT_DISCHARGE_OC_COUNT, 1),
+    (8, live.STAT_CHARGE_OC_COUNT, 1),
+    (9, live.STAT_HOT_COUNT, 1),
+    (11, live.STAT_CHARGE_COUNT, 1),
+    (12, live.STAT_FULL_COUNT, 1),
+)
+
+
+def _signed(value, bits):
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def has_soh(data):
+    """1 when the firmware knows the state of health, else 0 (also while the firmware is not known)."""
+    return 1 if _SOH_SINCE <= data[live.FIRMWARE] < live.ABSENT else 0
+
+
+def settings(frame, data):
+    """Decode the reply to "read 300-343" into `data`; gives "" or, with nothing written, why it is implausible."""
+    for offset, _, _, low, high in _SETTINGS:
+        value = word(frame, offset)
+        if low < 0:
+            value = _signed(value, 16)
+        if not low <= value <= high:
+            return "register {} is {}, not {}...{}".format(SETTINGS_AT + offset, value, low, high)
+    full, empty, over, under = word(frame, 0), word(frame, 1), word(frame, 15), word(frame, 16)
+    if not under < empty < full < over:
+        return "registers 316 < 301 < 300 < 315 do not hold: {} {} {} {}".format(under, empty, full, over)
+    for offset, field, scale, low, _ in _SETTINGS:
+        value = word(frame, offset)
+        data[field] = (_signed(value, 16) if low < 0 else value) * scale
+    peak = word(frame, 5)
+    known = _PEAK_SINCE <= data[live.FIRMWARE] < live.ABSENT and 0 < peak < 0xFFFF
+    data[live.SET_PEAK_DISCHARGE] = peak * 1000 if known else live.ABSENT
+    data[live.SET_MODE] = word(frame, 40) & 0xFF
+    return ""
+
+
+def statistics(frame, data):
+    """Decode the reply to "read 100-117" into `data`."""
+    for offset, field, scale in _STATISTICS:
+        value = word(frame, offset)
+        data[field] = live.ABSENT if value == 0xFFFF else value * scale
+    extremes, causes = word(frame, 13), word(frame, 14)
+    data[live.STAT_TEMP_MIN] = _signed(extremes & 0xFF, 8)
+    data[live.STAT_TEMP_MAX] = _signed(extremes >> 8, 8)
+    data[live.STAT_RESET_CAUSE] = causes & 0xFF
+    data[live.STAT_WAKE_CAUSE] = causes >> 8
+
+
+def version(frame, data):
+    """Decode the reply to "read 500-509" into `data`; a serial number of zeros counts as unknown."""
+    for n in range(4):
+        data[live.HARDWARE + n] = word(frame, n)
+    serial = any(word(frame, n) for n in range(4, 10))
+    for n in range(6):
+        data[live.SERIAL + n] = word(frame, 4 + n) if serial else live.ABSENT
