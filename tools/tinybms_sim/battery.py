@@ -6,26 +6,30 @@
     battery.step(1.0)
     battery.cell_mv, battery.voltage_mv, battery.current_ma, battery.soc, battery.status, battery.active
 
-Cells are counted from 1 (most negative) in arguments; `cell_mv[0]` is cell 1. Currents: + charges. Deterministic for a `seed`.
+Cells are counted from 1 (most negative) in arguments; `cell_mv[0]` is cell 1. Currents: + charges. Deterministic for
+a `seed`.
 
-Arguments: `soc` % at start (all cells lack the same charge: top-balanced); `offset_mv` {cell: mV} shifts a cell's voltage curve;
-`imbalance_percent` {cell: %} puts more charge in a cell (balancing can take it out again); `weak_percent` {cell: %} takes from
-its capacity; `spread` scales the random spread of capacity, charge, resistance and voltage (0 = equal cells); `temperature_c`
-pack and ambient; `settings` {register: word} over the chemistry's defaults (registers 300-343).
+Arguments: `soc` % at start (all cells lack the same charge: top-balanced); `offset_mv` {cell: mV} shifts a cell's
+voltage curve; `imbalance_percent` {cell: %} puts more charge in a cell (balancing can take it out again);
+`weak_percent` {cell: %} takes from its capacity; `spread` scales the random spread of capacity, charge, resistance
+and voltage (0 = equal cells); `temperature_c` pack and ambient; `settings` {register: word} over the chemistry's
+defaults (registers 300-343).
 
-Inputs, may be changed at any time: `charger_on`, `charger_a` (what it can give, A), `charger_v_mv` (what it holds by itself, mV),
-`charger_cvl_mv`, `charger_ccl_ma`, `load_dcl_ma` (limits from outside, None = none: CVL replaces `charger_v_mv`, CCL and DCL limit
-the battery's own current), `charger_overshoot_mv_cell` (the charger holds so much more per cell), `load_a`, `regen_a` (current in
-without a charger), `ambient_c`, `pack_c`, `ext_connected` [bool, bool], `soc` (estimate, %), `current_gain`, `current_offset_a`
-(errors of the current sensor), `profile` (None or f(battery), called before each step to set inputs), `on_event` (f(id)).
-`set(register, word)` changes a setting without a check.
+Inputs, may be changed at any time: `charger_on`, `charger_a` (what it can give, A), `charger_v_mv` (what it holds by
+itself, mV), `charger_cvl_mv`, `charger_ccl_ma`, `load_dcl_ma` (limits from outside, None = none: CVL replaces
+`charger_v_mv`, CCL and DCL limit the battery's own current), `charger_overshoot_mv_cell` (the charger holds so much
+more per cell), `load_a`, `regen_a` (current in without a charger), `ambient_c`, `pack_c`, `ext_connected` [bool,
+bool], `soc` (estimate, %), `current_gain`, `current_offset_a` (errors of the current sensor), `profile` (None or
+f(battery), called before each step to set inputs), `on_event` (f(id)). `set(register, word)` changes a setting
+without a check; `set_temperature(celsius)` sets pack and sensors at once.
 
-Outputs: `time_s`; `cell_mv` (floats), `voltage_mv`, `current_ma`, `cell_max_mv`, `cell_min_mv`; `cell_max_seen`, `cell_min_seen`
-(`reset_seen()`); `soc` (the BMS's coulomb count, %), `true_soc` (%), `full`; `status` (register 50); `active` {fault or warning id:
-time raised}; `events` (deque of (time_s, id), newest last); `trips` (how many protections have opened a switch); `charge_switch`,
-`load_switch`; `balance_need`, `balancing` (bit 0 = cell 1); `internal_c`, `ext_c` [one, two] (None when not connected), `pack_c`;
-`energy_in_wh`, `energy_out_wh`, `charge_in_ah`, `charge_out_ah` at the terminals, `loss_wh` heat and balancing, `stored_wh()`
-in the cells: in - out - loss = change of stored. `truth()` gives most of it as a dict. `restart()` is a restart of the BMS.
+Outputs: `time_s`; `cell_mv` (floats), `voltage_mv`, `current_ma`, `cell_max_mv`, `cell_min_mv`; `cell_max_seen`,
+`cell_min_seen` (`reset_seen()`); `soc` (the BMS's coulomb count, %), `true_soc` (%), `full`; `status` (register 50);
+`active` {fault or warning id: time raised}; `events` (deque of (time_s, id), newest last); `trips` (how many
+protections have opened a switch); `charge_switch`, `load_switch`; `balance_need`, `balancing` (bit 0 = cell 1);
+`internal_c`, `ext_c` [one, two] (None when not connected), `pack_c`; `energy_in_wh`, `energy_out_wh`, `charge_in_ah`,
+`charge_out_ah` at the terminals, `loss_wh` heat and balancing, `stored_wh()` in the cells: in - out - loss = change
+of stored. `truth()` gives most of it as a dict. `restart()` is a restart of the BMS.
 
 Not modelled: opening the charge switch when full, ageing, self-discharge.
 """
@@ -47,7 +51,8 @@ CHEMISTRY = {
     "lfp": (
         0.07, (3600, 2900, 3400, 3750, 2700),
         ((-0.08, 0.5), (-0.02, 2.0), (0, 2.6), (0.01, 2.8), (0.03, 2.98), (0.06, 3.1), (0.1, 3.19), (0.2, 3.245), (0.3, 3.275),
-         (0.4, 3.288), (0.5, 3.293), (0.6, 3.302), (0.7, 3.324), (0.8, 3.33), (0.9, 3.334), (0.95, 3.342), (0.98, 3.375),
+         (0.4, 3.288), (0.5, 3.293), (0.6, 3.302), (0.7, 3.324), (0.8, 3.33), (0.9, 3.334), (0.95, 3.342),
+         (0.98, 3.375),
          (0.99, 3.43), (1, 3.59), (1.01, 3.76), (1.15, 4.9)),
     ),
     "nmc": (
@@ -68,8 +73,10 @@ def default_settings(chemistry="lfp", cells=16, capacity_ah=280.0):
     full, empty, balance, over, under = CHEMISTRY[chemistry][1]
     tail = max(100, min(5000, round(capacity_ah * 7.15)))  # 2 A for 280 Ah
     return dict.fromkeys(range(300, 344), 0) | {
-        300: full, 301: empty, 303: balance, 304: 2000 if capacity_ah == 280 else tail, 305: 200, 306: round(capacity_ah * 100),
-        307: cells, 308: 15, 310: 5, 311: 0, 312: 1000, 314: 1, 315: over, 316: under, 317: 150, 318: 100, 319: 60, 320: 0,
+        300: full, 301: empty, 303: balance, 304: 2000 if capacity_ah == 280 else tail, 305: 200,
+        306: round(capacity_ah * 100),
+        307: cells, 308: 15, 310: 5, 311: 0, 312: 1000, 314: 1, 315: over, 316: under, 317: 150, 318: 100, 319: 60,
+        320: 0,
         321: 90, 322: 6000, 323: 0xFFFF, 328: 0xFFFF, 330: 0x0301, 331: 0, 332: 5, 333: 1, 335: 1, 338: 3, 343: 1,
     }  # fmt: skip
 
@@ -126,7 +133,9 @@ class Battery:
         self.charge_switch = self.load_switch = True
         self.balance_need = self.balancing = 0
         self.energy_in_wh = self.energy_out_wh = self.charge_in_ah = self.charge_out_ah = self.loss_wh = 0.0
-        self._slow_a = self._over_s = self._tail_s = self._low_s = 0.0  # slow current; how long over-current, tail, no charge
+        self._slow_a = self._over_s = self._tail_s = self._low_s = (
+            0.0  # slow current; how long over-current, tail, no charge
+        )
         self._was_on, self._session, self._done = False, False, False
         self.cell_mv, self.status = [], 0x97
         self._solve(0.0, False)
@@ -253,6 +262,11 @@ class Battery:
     def ext_c(self):
         """The external sensors (C), None where not connected."""
         return [t if there else None for t, there in zip(self._sensors, self.ext_connected)]
+
+    def set_temperature(self, celsius):
+        """Pack and its sensors have this temperature now."""
+        self.pack_c = float(celsius)
+        self._sensors = [self.pack_c, self.pack_c]
 
     # Protections (tinybms_uart facts 9, 11)
 
@@ -393,9 +407,12 @@ class Battery:
     def truth(self):
         """What is really so, as a dict for JSON."""
         names = (
-            "time_s", "cell_mv", "voltage_mv", "current_ma", "cell_max_mv", "cell_min_mv", "cell_max_seen", "cell_min_seen", "soc",
-            "true_soc", "full", "status", "trips", "charge_switch", "load_switch", "balance_need", "balancing", "pack_c",
-            "internal_c", "ext_c", "ambient_c", "energy_in_wh", "energy_out_wh", "charge_in_ah", "charge_out_ah", "loss_wh",
+            "time_s", "cell_mv", "voltage_mv", "current_ma", "cell_max_mv", "cell_min_mv", "cell_max_seen",
+            "cell_min_seen", "soc",
+            "true_soc", "full", "status", "trips", "charge_switch", "load_switch", "balance_need", "balancing",
+            "pack_c",
+            "internal_c", "ext_c", "ambient_c", "energy_in_wh", "energy_out_wh", "charge_in_ah", "charge_out_ah",
+            "loss_wh",
             "charger_on", "charger_a", "charger_v_mv", "charger_cvl_mv", "charger_ccl_ma", "load_dcl_ma",
             "charger_overshoot_mv_cell", "load_a", "regen_a",
         )  # fmt: skip
