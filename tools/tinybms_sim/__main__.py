@@ -10,8 +10,9 @@ import json
 import signal
 import sys
 
-from tools.tinybms_sim.battery import CHEMISTRY, Battery
+from tools.tinybms_sim.battery import Battery
 from tools.tinybms_sim.bms import TinyBms
+from tools.tinybms_sim.chemistry import CHEMISTRY
 from tools.tinybms_sim.scenarios import SCENARIOS
 from tools.tinybms_sim.server import Server
 
@@ -50,8 +51,8 @@ def _arguments(arguments):
 
 def build(options):
     """The Server for the options of the command line."""
-    _, arguments, inputs, profile, faults = SCENARIOS[options.scenario]
-    arguments = arguments | ({} if options.soc is None else {"soc": options.soc})
+    scenario = SCENARIOS[options.scenario]
+    arguments = scenario.battery | ({} if options.soc is None else {"soc": options.soc})
     battery = Battery(
         options.cells,
         options.capacity,
@@ -60,16 +61,16 @@ def build(options):
         high_power=not options.low_power,
         **arguments,
     )
-    for name, value in inputs.items():
+    for name, value in scenario.inputs.items():
         setattr(battery, name, value)
-    battery.profile = profile
+    battery.profile = scenario.profile
     words = None
     if options.dump:
         with open(options.dump, encoding="utf-8") as file:
             words = {int(register): int(word) for register, word in json.load(file).items()}
     bms = TinyBms(battery, words, options.firmware, options.lifetime, seed=options.seed)
     server = Server(bms, options.seed, options.speed)
-    for name, settings in faults.items():
+    for name, settings in scenario.faults.items():
         server.line.faults.set(name, **settings)
     return server
 
@@ -97,7 +98,7 @@ def main(arguments=None):
     options = _arguments(arguments)
     if options.list_scenarios:
         for name, scenario in SCENARIOS.items():
-            print(f"{name:10} {scenario[0]}")
+            print(f"{name:10} {scenario.help}")
         return 0
     try:
         asyncio.run(_serve(options))

@@ -36,70 +36,15 @@ Not modelled: opening the charge switch when full, ageing, self-discharge.
 
 import random
 from collections import deque
-from itertools import pairwise
 
-_LO, _HI, _SCALE = -0.08, 1.15, 2000.0  # range of the voltage table in state of charge, points per unit of it
+from tools.tinybms_sim.chemistry import CHEMISTRY, HI, LO, SCALE, default_settings, table
+from tools.tinybms_sim.guard import Guard
+
 _TAU_S, _POLARISATION = 60.0, 0.5  # slow part of the resistance: time constant, share of the fast part
-_BLEED_OHM, _ROTATE_S = 22.0, 10.0  # balancing resistor; every third cell at a time, next third after so long
-_IDLE_A = {True: 0.8, False: 0.08}  # high power, low power: below it the pack rests (tinybms_uart facts 10)
-CHARGE_STOPS = {0x03, 0x04, 0x06, 0x07, 0x0A, 0x0B, 0x0D, 0x0E, 0x0F, 0x37}  # these open the charger switch
-LOAD_STOPS = {0x02, 0x04, 0x05, 0x0A, 0x0C, 0x0D, 0x0E, 0x0F, 0x31}  # these open the load switch
-RECOVERED = {0x02: 0x7B, 0x03: 0x79, 0x04: 0x73, 0x05: 0x77, 0x06: 0x76, 0x07: 0x78, 0x0A: 0x75, 0x31: 0x7A, 0x37: 0x74}
-
-# Voltage at rest over state of charge; beyond 0 and 1 the cell is abused. Resistance in ohm times Ah.
-CHEMISTRY = {
-    "lfp": (
-        0.07, (3600, 2900, 3400, 3750, 2700),
-        ((-0.08, 0.5), (-0.02, 2.0), (0, 2.6), (0.01, 2.8), (0.03, 2.98), (0.06, 3.1), (0.1, 3.19), (0.2, 3.245), (0.3, 3.275),
-         (0.4, 3.288), (0.5, 3.293), (0.6, 3.302), (0.7, 3.324), (0.8, 3.33), (0.9, 3.334), (0.95, 3.342),
-         (0.98, 3.375),
-         (0.99, 3.43), (1, 3.59), (1.01, 3.76), (1.15, 4.9)),
-    ),
-    "nmc": (
-        0.1, (4150, 3200, 3900, 4220, 3000),
-        ((-0.08, 1.0), (-0.02, 2.5), (0, 3.0), (0.05, 3.35), (0.1, 3.45), (0.2, 3.55), (0.3, 3.61), (0.4, 3.66), (0.5, 3.72),
-         (0.6, 3.81), (0.7, 3.91), (0.8, 4.0), (0.9, 4.08), (1, 4.16), (1.05, 4.26), (1.15, 4.9)),
-    ),
-    "lto": (
-        0.05, (2700, 2000, 2400, 2850, 1800),
-        ((-0.08, 0.8), (-0.02, 1.6), (0, 1.85), (0.05, 2.08), (0.1, 2.14), (0.3, 2.22), (0.5, 2.28), (0.7, 2.36), (0.9, 2.48),
-         (0.95, 2.55), (1, 2.7), (1.03, 2.9), (1.15, 3.6)),
-    ),
-}  # fmt: skip
+_BLEED_OHM = 22.0  # balancing resistor
 
 
-def default_settings(chemistry="lfp", cells=16, capacity_ah=280.0):
-    """Registers 300-343 of a sound configuration: {register: word} (tinybms_uart facts 9)."""
-    full, empty, balance, over, under = CHEMISTRY[chemistry][1]
-    tail = max(100, min(5000, round(capacity_ah * 7.15)))  # 2 A for 280 Ah
-    return dict.fromkeys(range(300, 344), 0) | {
-        300: full, 301: empty, 303: balance, 304: 2000 if capacity_ah == 280 else tail, 305: 200,
-        306: round(capacity_ah * 100),
-        307: cells, 308: 15, 310: 5, 311: 0, 312: 1000, 314: 1, 315: over, 316: under, 317: 150, 318: 100, 319: 60,
-        320: 0,
-        321: 90, 322: 6000, 323: 0xFFFF, 328: 0xFFFF, 330: 0x0301, 331: 0, 332: 5, 333: 1, 335: 1, 338: 3, 343: 1,
-    }  # fmt: skip
-
-
-def _table(points):
-    """Voltage (V) at each 1 / _SCALE of state of charge, the step to the next, and the energy below (Wh per Ah)."""
-    volts, energy, k = [], [0.0], 0
-    for n in range(int((_HI - _LO) * _SCALE) + 2):
-        s = _LO + n / _SCALE
-        while k < len(points) - 2 and s > points[k + 1][0]:
-            k += 1
-        (s0, v0), (s1, v1) = points[k], points[k + 1]
-        volts.append(v0 + (v1 - v0) * (s - s0) / (s1 - s0))
-    for a, b in pairwise(volts):
-        energy.append(energy[-1] + (a + b) / 2 / _SCALE)
-    return volts, [b - a for a, b in pairwise(volts)], energy
-
-
-def _signed(word):
-    return word - 0x10000 if word & 0x8000 else word
-
-
-class Battery:
+class Battery(Guard):
     """See the module's text."""
 
     def __init__(self, cells=16, capacity_ah=280.0, chemistry="lfp", soc=60.0, seed=1, temperature_c=20.0, offset_mv=None,
@@ -107,7 +52,7 @@ class Battery:
         rand = random.Random(seed)
         ohm_ah, _, points = CHEMISTRY[chemistry]
         self.cells, self.chemistry, self.high_power = cells, chemistry, high_power
-        self._volts, self._rise, self._energy = _table(points)
+        self._volts, self._rise, self._energy = table(points)
         self.true_capacity_ah, self._offset, self._ohm, self._x = [], [], [], []
         for n in range(1, cells + 1):
             spare = (imbalance_percent or {}).get(n, 0) / 100 + rand.gauss(0, 0.0002) * spread
@@ -115,8 +60,8 @@ class Battery:
             self.true_capacity_ah.append(ah)
             self._offset.append((offset_mv or {}).get(n, 0) / 1000 + rand.gauss(0, 0.0008) * spread)
             self._ohm.append(ohm_ah / capacity_ah * (1 + rand.gauss(0, 0.05) * spread))
-            self._x.append((1 - (1 - soc / 100) * capacity_ah / ah + spare - _LO) * _SCALE)
-        self._gain = [_SCALE / 3600 / ah for ah in self.true_capacity_ah]
+            self._x.append((1 - (1 - soc / 100) * capacity_ah / ah + spare - LO) * SCALE)
+        self._gain = [SCALE / 3600 / ah for ah in self.true_capacity_ah]
         self._ohms = sum(self._ohm)
         self.settings = default_settings(chemistry, cells, capacity_ah) | (settings or {})
         self._configure()
@@ -141,23 +86,6 @@ class Battery:
         self._solve(0.0, False)
         self.reset_seen()
 
-    def set(self, register, word):
-        """Change a setting (300-343), as the BMS does once it has checked it. 328 sets the SoC estimate, 323 is not kept."""
-        if register == 328:
-            self.soc, self.full = word * 0.002, word >= 50000
-        elif register != 323:
-            self.settings[register] = word
-            self._configure()
-
-    def _configure(self):
-        s = self.settings
-        self._full, self._empty, self._from, self._over, self._under = (s[r] / 1000 for r in (300, 301, 303, 315, 316))
-        self._tail, self._capacity, self._spread = s[304] / 1000, s[306] / 100, s[308] / 1000
-        self._discharge_a, self._charge_a, self._peak_a = s[317], s[318], s[305] or 1e9
-        self._hot, self._cold = _signed(s[319]), _signed(s[320])
-        self._delay, self._recovery = s[330] >> 8, s[332] & 0xFF
-        self._idle = _IDLE_A[self.high_power]
-
     # One step
 
     def step(self, dt_s):
@@ -180,7 +108,7 @@ class Battery:
         if self.balancing:
             self._bleed(dt)
         if self.cell_min_mv < 800 or self.cell_max_mv > 3600:
-            self._x = [min(max(x, 1.0), (_HI - _LO) * _SCALE - 1) for x in self._x]
+            self._x = [min(max(x, 1.0), (HI - LO) * SCALE - 1) for x in self._x]
         self._count(amps, dt)
         self._heat(amps, dt)
         self._guard(amps, dt)
@@ -268,127 +196,12 @@ class Battery:
         self.pack_c = float(celsius)
         self._sensors = [self.pack_c, self.pack_c]
 
-    # Protections (tinybms_uart facts 9, 11)
-
-    def _guard(self, amps, dt):
-        high, low = self.cell_max_mv / 1000, self.cell_min_mv / 1000
-        temps = [t for t, there in zip(self._sensors, self.ext_connected) if there]
-        hot, cold = max(temps + [self.internal_c]), min(temps or [self.internal_c])
-        self._over_s = self._over_s + dt if amps < -self._discharge_a else 0.0
-        if amps < -self._discharge_a and (self._over_s > self._delay or amps < -self._peak_a):
-            self.trip(0x05)
-        if amps > self._charge_a and self.charger_on:
-            self.trip(0x06)
-        if amps > self._discharge_a and not self.charger_on:
-            self.trip(0x07)
-        if high > self._over:
-            self.trip(0x03)
-        if low < self._empty:
-            self.trip(0x31)
-            if low < self._under:
-                self.trip(0x02)
-        if hot >= self._hot:
-            self.trip(0x04)
-        if cold < self._cold and amps > self._idle:
-            self.trip(0x37)
-        if cold < -40:
-            self.trip(0x0A)
-        if self.active:
-            self._recover(high, low, hot, cold)
-
-    def _recover(self, high, low, hot, cold):
-        recovered = {
-            0x02: self.charger_on and low > self._under,  # never without a charger
-            0x03: high < self._full, 0x04: hot < self._hot - 5, 0x05: True, 0x06: True, 0x07: True, 0x0A: cold > -38,
-            0x31: low > self._empty + 0.05, 0x37: cold >= self._cold + 2,
-        }  # fmt: skip
-        for code, since in list(self.active.items()):
-            waited = code == 0x02 or (self._recovery and self.time_s - since >= self._recovery)
-            if waited and recovered.get(code):
-                self.clear(code)
-
-    def trip(self, code):
-        """Raise the fault or warning `code` unless it is active: event, switches."""
-        if code not in self.active:
-            self.active[code] = self.time_s
-            self.trips += code in CHARGE_STOPS or code in LOAD_STOPS
-            self._event(code)
-            self._switches()
-
-    def clear(self, code):
-        """End the fault or warning `code` with its event of recovery."""
-        if self.active.pop(code, None) is not None and code in RECOVERED:
-            self._event(RECOVERED[code])
-        self._switches()
-
-    def restart(self):
-        """The BMS restarts: conditions end (those that persist are raised again), event 0x61."""
-        self.active.clear()
-        self._switches()
-        self._session = self._was_on = False
-        self._event(0x61)
-        self._event(0x67 if self.settings[340] & 0xFF else 0x66)
-
-    def _switches(self):
-        self.charge_switch = CHARGE_STOPS.isdisjoint(self.active)
-        self.load_switch = LOAD_STOPS.isdisjoint(self.active)
-
-    def _event(self, code):
-        self.events.append((self.time_s, code))
-        if self.on_event:
-            self.on_event(code)
-
-    # Charging, balancing, status
-
-    def _charge_end(self, amps, dt):
-        if not self.charger_on or amps < -self._idle:
-            self._tail_s, self._low_s = 0.0, self._low_s + dt
-            self._session = self._session and self._low_s < 600
-            return
-        if amps > self._idle:
-            self._low_s = 0.0
-            if not self._session and not self.full:
-                self._session, self._done = True, False
-                self._event(0x62)
-        high, low = self.cell_max_mv / 1000, self.cell_min_mv / 1000
-        self._tail_s = self._tail_s + dt if amps < self._tail and high > self._full - 0.15 else 0.0
-        if self.full or self._tail_s < 10:
-            return
-        if low >= self._full - self._spread and high - low <= self._spread and high <= self._full + 0.05:
-            self.full, self.soc, self._done = True, 100.0, True
-            self._event(0x63)
-        elif self._session and not self._done and self._tail_s >= 300 and high - low <= self._spread:
-            self._done = True
-            self._event(0x38 if high > self._full else 0x39)
-
-    def _balance(self, amps):
-        need = 0
-        top = self.cell_max_mv
-        if self.charger_on and amps > -self._idle and top > self._from * 1000:
-            line = max(self._from * 1000, self.cell_min_mv + self._spread * 1000)
-            if top > line:
-                need = sum(1 << n for n, mv in enumerate(self.cell_mv) if mv > line)
-        self.balance_need = need
-        self.balancing = need & (0x9249 << int(self.time_s / _ROTATE_S) % 3) if need else 0
-
-    def _status(self, amps):
-        if self.active:
-            self.status = 0x9B
-        elif amps < -self._idle:
-            self.status = 0x93
-        elif self.full and self.charger_on:
-            self.status = 0x92
-        elif amps > self._idle:
-            self.status = 0x91 if self.charger_on else 0x96
-        else:
-            self.status = 0x97
-
     # Truth
 
     @property
     def true_soc(self):
         """Mean state of charge of the cells, %."""
-        return 100 * sum(x / _SCALE + _LO for x in self._x) / self.cells
+        return 100 * sum(x / SCALE + LO for x in self._x) / self.cells
 
     def stored_wh(self):
         """Energy in the cells above a fixed level, Wh."""
@@ -396,8 +209,8 @@ class Battery:
         for x, ah, offset in zip(self._x, self.true_capacity_ah, self._offset):
             k = int(x)
             part = x - k
-            below = self._energy[k] + (self._volts[k] + self._rise[k] * part / 2) * part / _SCALE
-            total += ah * (below + offset * x / _SCALE)
+            below = self._energy[k] + (self._volts[k] + self._rise[k] * part / 2) * part / SCALE
+            total += ah * (below + offset * x / SCALE)
         return total
 
     def reset_seen(self):

@@ -4,7 +4,7 @@ clock."""
 import random
 
 from tools.tinybms_sim import registers
-from tools.tinybms_sim.battery import default_settings
+from tools.tinybms_sim.chemistry import default_settings
 
 RING = 49  # events kept
 _NEWEST = 10  # how many 0x11 gives; what "newest" means is open (facts 18)

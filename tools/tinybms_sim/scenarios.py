@@ -1,10 +1,10 @@
 """Named days for the simulator: how the battery starts, what the sun and the house do, what is wrong with the line.
 
-A scenario is (text, battery arguments, inputs set once, profile or None, faults). A profile is called before each
-slice of the battery's time; the same time gives the same load, so runs repeat.
+A profile is called before each slice of the battery's time; the same time gives the same load, so runs repeat.
 """
 
 from math import pi, sin
+from typing import NamedTuple
 
 _START_H = 10.0  # time of day when a simulation starts
 
@@ -49,18 +49,26 @@ def draining(battery):
     battery.load_a = (0.08 if battery.time_s % 600 < 400 else 0.2) * battery.settings[306] / 100
 
 
+class Scenario(NamedTuple):
+    help: str
+    battery: dict  # arguments of Battery
+    inputs: dict  # of the battery, set once
+    profile: object  # f(battery) or None
+    faults: dict  # {name: options}
+
+
 SCENARIOS = {
-    "normal": ("a day: the sun charges, the house takes", {"soc": 62}, {}, day, {}),
-    "full": ("charging to full, then float", {"soc": 97}, {}, charging, {}),
-    "empty": ("discharge to the end", {"soc": 6}, {}, draining, {}),
-    "cold": ("a charger waits, but the pack has -5 C", {"soc": 40, "temperature_c": -5}, {}, charging, {}),
-    "hot": ("heat up to 55 C", {"soc": 40, "temperature_c": 48}, {"ambient_c": 55}, charging, {}),
-    "weak-cell": ("cell 3 has 2 % less capacity", {"soc": 62, "weak_percent": {3: 2}}, {}, day, {}),
-    "high-cell": ("cell 7 stands 60 mV above the others", {"soc": 90, "offset_mv": {7: 60}}, {}, charging, {}),
-    "noisy": (
+    "normal": Scenario("a day: the sun charges, the house takes", {"soc": 62}, {}, day, {}),
+    "full": Scenario("charging to full, then float", {"soc": 97}, {}, charging, {}),
+    "empty": Scenario("discharge to the end", {"soc": 6}, {}, draining, {}),
+    "cold": Scenario("a charger waits, but the pack has -5 C", {"soc": 40, "temperature_c": -5}, {}, charging, {}),
+    "hot": Scenario("heat up to 55 C", {"soc": 40, "temperature_c": 48}, {"ambient_c": 55}, charging, {}),
+    "weak-cell": Scenario("cell 3 has 2 % less capacity", {"soc": 62, "weak_percent": {3: 2}}, {}, day, {}),
+    "high-cell": Scenario("cell 7 stands 60 mV above the others", {"soc": 90, "offset_mv": {7: 60}}, {}, charging, {}),
+    "noisy": Scenario(
         "a bad line", {"soc": 62}, {}, day,
         {"noise": {"rate": 0.2}, "bad_crc": {"rate": 0.05}, "double": {"rate": 0.05}, "drop_rate": {"rate": 0.05},
          "delay": {"rate": 0.1, "ms": 60}, "short": {"rate": 0.02}, "broadcast": {"ms": 1000}},
     ),
-    "sleepy": ("at rest, falls asleep each 15 s even while it is asked", {"soc": 55}, {}, None, {"sleep": {"ms": 15000}}),
+    "sleepy": Scenario("at rest, falls asleep each 15 s even while it is asked", {"soc": 55}, {}, None, {"sleep": {"ms": 15000}}),
 }  # fmt: skip
