@@ -27,7 +27,7 @@ def name_of(server):
     return ":".join(map(str, server.sockets[0].getsockname()[:2]))
 
 
-class ControlError(Exception):
+class ControlError(RuntimeError):
     """The other end said no; the text is its reason."""
 
 
@@ -38,6 +38,11 @@ class Control:
         self._socket = socket.create_connection((host, port), timeout)
         self._file = self._socket.makefile("rwb")
 
+    @classmethod
+    def from_url(cls, url):
+        """For the line that a simulator prints, "socket://HOST:PORT"."""
+        return cls(*host_port(url))
+
     def call(self, cmd, **values):
         """Send a command and give the reply as a dict; ControlError when it is refused."""
         self._file.write(json.dumps({"cmd": cmd, **values}).encode() + b"\n")
@@ -46,7 +51,7 @@ class Control:
         if not line:
             raise ConnectionError("the control channel was closed")
         reply = json.loads(line)
-        if not reply.get("ok"):
+        if not reply.pop("ok", False):
             raise ControlError(reply.get("error", "refused"))
         return reply
 

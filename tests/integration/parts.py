@@ -1,0 +1,219 @@
+"""The processes of an integration test: simulated BMS, virtual bus, gateway, and their ends. None survives the test."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import can
+
+from tools.control import Control, host_port
+from tools.gx_sim import GxSim
+from tools.processes import Child, Failed, start_gateway, stop_all, tool
+
+START_S = 30  # this machine may be busy
+
+
+def wait_for(condition, seconds=15, what="", step=0.05):
+    """Wait until `condition()` is true and give its value; AssertionError with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not in {seconds} s: {what or condition}"
+        time.sleep(step)
+    return value
+
+
+class Reply:
+    """What an HTTP request gave: `status`, `headers`, `body` (bytes); `json` reads the body."""
+
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+def http(url, method="GET", data=None, headers=None, timeout=10):
+    """A `Reply`, whatever its status; OSError when there is none. `data`: bytes, or an object to send as JSON."""
+    headers = dict(headers or {})
+    if data is not None and not isinstance(data, bytes):
+        data = json.dumps(data).encode()
+        headers.setdefault("Content-Type", "application/json")
+    request = urllib.request.Request(url, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as reply:
+            return Reply(reply.status, reply.headers, reply.read())
+    except urllib.error.HTTPError as error:
+        return Reply(error.code, error.headers, error.read())
+
+
+class Bus:
+    """A python-can client of the virtual bus that also keeps what came: `frames` is a list of (time, can_id, bytes)."""
+
+    def __init__(self, url):
+        self._bus = can.Bus(
+            interface="slcan", channel=url.removeprefix("slcan+"), bitrate=500_000, sleep_after_open=0, timeout=0.05
+        )
+        self.frames = []
+
+    def recv(self, timeout=5):
+        """The next frame as (time, can_id, data), or None."""
+        message = self._bus.recv(timeout)
+        if message is None:
+            return None
+        self.frames.append((time.monotonic(), message.arbitration_id, bytes(message.data)))
+        return self.frames[-1]
+
+    def wait(self, can_id, seconds=10, match=lambda data: True):
+        """The data of the next frame with this identifier (for which `match(data)` holds)."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            frame = self.recv(left)
+            if frame and frame[1] == can_id and match(frame[2]):
+                return frame[2]
+        raise AssertionError(f"no such 0x{can_id:X} in {seconds} s; came: {sorted({hex(f[1]) for f in self.frames})}")
+
+    def listen(self, seconds):
+        """All frames of the next `seconds`: list of (time, can_id, data)."""
+        start, deadline = len(self.frames), time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.recv(left)
+        return self.frames[start:]
+
+    def silent(self, seconds, *can_ids):
+        """True when none of these (any when none is named) comes within `seconds`."""
+        return not [f for f in self.listen(seconds) if not can_ids or f[1] in can_ids]
+
+    def send(self, can_id, data=b""):
+        self._bus.send(can.Message(arbitration_id=can_id, data=data, is_extended_id=False))
+
+    def shutdown(self):
+        self._bus.shutdown()
+
+
+class Gateway:
+    """A running gateway: `port`, `url`, `child` (lines, pid, exit_code)."""
+
+    def __init__(self, child):
+        self.child = child
+        self.port = host_port(child.wait_line("http ", START_S))[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}"
+
+    def http(self, path, method="GET", data=None, headers=None, timeout=10):
+        return http(self.url + path, method, data, headers, timeout)
+
+    def status(self):
+        return self.http("/api/status").json
+
+
+class Parts:
+    """What a test has started; `stop` (the fixture calls it) ends everything.
+
+    Each start_... gives the thing and keeps it: `sim`, `can`, `gateway` (the last one); `control` and `can_control` are
+    the clients of the control channels, `uart_url` and `can_url` what the gateway is given.
+    """
+
+    def __init__(self):
+        self.directory = Path(tempfile.mkdtemp(prefix="tinybms-gw-"))
+        self.data = self.directory / "data"
+        self.data.mkdir()
+        self.children, self._closers = [], []
+        self.uart_url = self.can_url = self.control = self.can_control = self.gateway = self.sim = self.can = None
+
+    def start(self, name, argv, **options):
+        """Any other command as a `Child`."""
+        child = Child(name, argv, self.directory / f"{name}.log", **options)
+        self.children.append(child)
+        return child
+
+    def _control(self, child):
+        control = Control.from_url(child.wait_line("control ", START_S))
+        self._closers.append(control.close)
+        return control
+
+    def start_sim(self, *arguments, listen="127.0.0.1:0", **options):
+        """The simulated BMS; options are those of its command line: scenario="full", soc=50, dump=path, speed=60 ..."""
+        for name, value in options.items():
+            arguments += (f"--{name.replace('_', '-')}", value)
+        self.sim = self.start("tinybms_sim", tool("tinybms_sim", "--listen", listen, *arguments))
+        self.uart_url = self.sim.wait_line("uart ", START_S)
+        self.control = self._control(self.sim)
+        return self.sim
+
+    def start_can(self, *arguments, listen="127.0.0.1:0"):
+        """The virtual CAN bus. Nobody acknowledges on it until a `bus()` or `gx()` is there."""
+        self.can = self.start("virtual_can", tool("virtual_can", "--listen", listen, *arguments))
+        self.can_url = self.can.wait_line("can ", START_S)
+        self.can_control = self._control(self.can)
+        return self.can
+
+    def start_gateway(self, config=None, **options):
+        """The gateway on the simulators that were started; `config`: dict in the form of GET /api/config.
+
+        Options: uart, can, data, port, host, heap, no_restart. Without simulators it gets ends where nobody listens.
+        """
+        if config is not None:
+            options["config"] = self.directory / "config.json"
+            options["config"].write_text(json.dumps(config))
+        given = {
+            "uart": self.uart_url or "socket://127.0.0.1:9",
+            "can": self.can_url or "slcan+socket://127.0.0.1:9",
+            "data": self.data,
+        }
+        child = start_gateway(log=self.directory / "gateway.log", **(given | options))
+        self.children.append(child)
+        self.gateway = Gateway(child)
+        return self.gateway
+
+    def start_all(self, **options):
+        """Simulated BMS, virtual bus, gateway; options of `start_gateway`."""
+        self.start_sim()
+        self.start_can()
+        return self.start_gateway(**options)
+
+    def http(self, path, method="GET", data=None, headers=None, timeout=10):
+        return self.gateway.http(path, method, data, headers, timeout)
+
+    def bus(self):
+        """A new python-can client of the bus, see `Bus`."""
+        bus = Bus(self.can_url)
+        self._closers.append(bus.shutdown)
+        return bus
+
+    def gx(self, **options):
+        """A simulated GX on the bus, see tools/gx_sim.py; gives a started `GxSim`."""
+        gx = GxSim(self.can_url, **options)
+        self._closers.append(gx.stop)
+        return gx.start()
+
+    def wait_connected(self, seconds=20):
+        """Wait until the gateway has the battery; gives /api/status."""
+
+        def connected():
+            status = self.gateway.status()
+            return status["battery"]["status"] != "DISCONNECTED" and status
+
+        return wait_for(connected, seconds, "the battery in /api/status")
+
+    def logs(self):
+        """The last lines of all processes, for the report of a failure."""
+        return "\n".join(f"--- {child.name} (exit code {child.exit_code()}){child.tail(40)}" for child in self.children)
+
+    def stop(self):
+        for close in reversed(self._closers):
+            try:
+                close()
+            except (OSError, can.CanError):
+                pass
+        stop_all(self.children)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+__all__ = ["Bus", "Failed", "Gateway", "Parts", "http", "wait_for"]
