@@ -1,0 +1,142 @@
+"""One TCP connection of a browser: buffered reading, collected writing, and the times after which it is given up.
+
+Nothing here waits for ever: `deadline` and `end` are ticks, and the server cancels the task of a connection that has passed
+its deadline. So no `wait_for` is needed, and a reader that is too slow costs one buffer for a few seconds.
+"""
+
+import errno
+from asyncio import core
+from micropython import const
+
+_RECEIVE = const(512)  # bytes a read
+_COLLECT = const(1024)  # small writes are sent together in pieces of this size
+_WRITE_MS = const(5_000)  # one piece must leave in this time
+_LINE_MAX = const(1024)
+
+
+class TooLong(Exception):
+    """A line of the request is longer than the server reads."""
+
+
+class Connection:
+    """`sock` does not block. Serves Microdot as both of its streams (`read`, `awrite`, `aclose`)."""
+
+    def __init__(self, sock, peer, clock, buffer=None):
+        self.peer = peer  # address of the client without its port
+        self.task = None
+        self.unread = 0  # bytes of the body that were announced and not read
+        self.heard = 0  # ticks of the last bytes received
+        self.beat = None  # a WebSocket puts its keep-alive here: called by the server now and then
+        self.buffer = buffer or bytearray(_COLLECT)  # the server gives it to the next connection
+        self._sock = sock
+        self._clock = clock
+        self._in = b""
+        self._at = 0
+        self._out = 0
+        self.allow(0)
+
+    def allow(self, ms, total_ms=0):
+        """What happens next may last `ms`; all writing together at most `total_ms` (0: no such limit)."""
+        now = self._clock.ticks_ms()
+        self.heard = now
+        self.deadline = self._clock.ticks_add(now, ms) if ms else None
+        self._end = self._clock.ticks_add(now, total_ms) if total_ms else None
+
+    def late(self, now):
+        """True when it is time to give up."""
+        return self.deadline is not None and self._clock.ticks_diff(now, self.deadline) > 0
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    async def _receive(self):
+        """Some more bytes behind those not yet read; False at the end of the stream."""
+        while True:
+            yield core._io_queue.queue_read(self._sock)  # always yields: a flood of bytes must not hold the loop
+            data = self._sock.recv(_RECEIVE)
+            if data is not None:
+                break
+        if not data:
+            return False
+        self._in = self._in[self._at :] + data if self._at < len(self._in) else data
+        self._at = 0
+        self.heard = self._clock.ticks_ms()
+        return True
+
+    async def line(self):
+        """The next line without its end, None at the end of the stream. Raises TooLong."""
+        while True:
+            end = self._in.find(b"\n", self._at)
+            if end - self._at > _LINE_MAX or (end < 0 and len(self._in) - self._at > _LINE_MAX):
+                raise TooLong
+            if end >= 0:
+                line = self._in[self._at : end]
+                self._at = end + 1
+                return line[:-1] if line.endswith(b"\r") else line
+            if not await self._receive():
+                return None
+
+    async def read(self, count=_RECEIVE):
+        """Up to `count` bytes of what follows; fewer only at its end. Of a body, never more than was announced."""
+        if self.beat is None:
+            count = min(count, self.unread)
+        data = b""
+        while len(data) < count:
+            if self._at >= len(self._in) and not await self._receive():
+                break
+            piece = self._in[self._at : self._at + count - len(data)]
+            self._at += len(piece)
+            data = data + piece if data else piece
+        if self.unread:
+            self.unread -= len(data)
+        return data
+
+    async def readexactly(self, count):
+        data = await self.read(count)
+        if len(data) != count:
+            raise OSError(errno.ECONNRESET)
+        return data
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    async def awrite(self, data):
+        """Send `data` soon: small pieces are collected until `flush`."""
+        size = len(data)
+        if self._out + size > _COLLECT:
+            await self.flush()
+        if size >= _COLLECT:
+            await self._send(memoryview(data))
+        else:
+            self.buffer[self._out : self._out + size] = data
+            self._out += size
+
+    async def flush(self):
+        size, self._out = self._out, 0
+        if size:
+            await self._send(memoryview(self.buffer)[:size])
+
+    async def _send(self, data):
+        clock = self._clock
+        now = clock.ticks_ms()
+        if self._end is not None and clock.ticks_diff(now, self._end) > 0:
+            raise OSError(errno.ETIMEDOUT)
+        before, self.deadline = self.deadline, clock.ticks_add(now, _WRITE_MS)
+        sent = 0
+        while sent < len(data):
+            yield core._io_queue.queue_write(self._sock)
+            sent += self._sock.write(data[sent:]) or 0
+        self.deadline = before
+
+    async def aclose(self):
+        """Send what was collected. The server closes the socket."""
+        await self.flush()
+
+    async def linger(self, count):
+        """Read and forget up to `count` bytes, so that closing does not tear our answer out of the network."""
+        count -= len(self._in) - self._at
+        self._at = len(self._in)
+        while count > 0 and await self._receive():
+            count -= len(self._in)
+            self._at = len(self._in)
+
+    def close(self):
+        self._sock.close()

@@ -1,0 +1,164 @@
+"""The HTTP server: accepts connections within limits, serves each in its own task, and ends those that take too long."""
+
+import asyncio
+import gc
+import os
+import socket
+from asyncio import core
+from micropython import const
+from microdot import Response
+from firmware.http.api import ApiError
+from firmware.http.connection import Connection
+from firmware.http.request import read_request
+from firmware.http.web import Web
+
+CONNECTIONS_MAX = const(6)
+_BACKLOG = const(5)
+_REQUEST_MS = const(10_000)  # to send the request
+_HANDLE_MS = const(60_000)  # to answer it; an upload extends this as it goes
+_LINGER_MS = const(500)
+_LINGER_BYTES = const(65_536)
+_WATCH_MS = const(500)
+_SWEEP_TURNS = const(60)
+
+# EBADF, EPIPE, ECONNABORTED, ECONNRESET, ENOTCONN, ETIMEDOUT: the client went away
+_MUTED = (9, 32, 103, 104, 107, 110)
+
+
+class Server:
+    """`parts`: see `web.Web`."""
+
+    def __init__(self, parts):
+        self.port = None
+        self.web = Web(parts)
+        self._parts = parts
+        self._clock = parts.board
+        self._socket = None
+        self._connections = []
+        self._buffers = []
+        self._free = asyncio.Event()
+
+    async def start(self, host, port):
+        """Listen on host:port; port 0 takes any free one (see `port`). Raises OSError."""
+        if self._socket:
+            self._socket.close()  # started again after a crash
+        self._socket = self._listen(host, port)
+
+    async def run(self):
+        """Serve for ever."""
+        accepting = asyncio.create_task(self._accept())
+        try:
+            await self._watch(accepting)
+        finally:
+            accepting.cancel()
+
+    def _listen(self, host, port):
+        for _ in range(20):
+            self.port = port or 20_000 + int.from_bytes(os.urandom(2), "big") % 40_000
+            listener = socket.socket()
+            try:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(socket.getaddrinfo(host, self.port)[0][-1])
+                listener.listen(_BACKLOG)
+                listener.setblocking(False)
+                return listener
+            except OSError as error:
+                listener.close()
+                if port:
+                    raise error
+        raise OSError("no free port")
+
+    # -- accepting ---------------------------------------------------------------------------------------------------
+
+    async def _accept(self):
+        while True:
+            while len(self._connections) >= CONNECTIONS_MAX:  # the rest waits in the backlog
+                self._free.clear()
+                await self._free.wait()
+            if self.web.low_memory():
+                await asyncio.sleep_ms(_WATCH_MS)
+                continue
+            yield core._io_queue.queue_read(self._socket)
+            try:
+                sock, address = self._socket.accept()
+            except OSError:
+                await asyncio.sleep_ms(100)  # the client has gone, or no socket is free
+                continue
+            sock.setblocking(False)
+            self._open(sock, address)
+
+    def _open(self, sock, address):
+        buffer = self._buffers.pop() if self._buffers else None
+        connection = Connection(sock, _peer(address), self._clock, buffer)
+        connection.allow(_REQUEST_MS)
+        self._connections.append(connection)
+        connection.task = asyncio.create_task(self._serve(connection))
+
+    async def _watch(self, accepting):
+        """Cancel what is late, keep WebSockets alive, and forget idle modules."""
+        turn = 0
+        while not accepting.done():
+            await asyncio.sleep_ms(_WATCH_MS)
+            now = self._clock.ticks_ms()
+            for connection in list(self._connections):
+                if connection.late(now):
+                    connection.task.cancel()
+                elif connection.beat:
+                    connection.beat(now)
+            turn += 1
+            if turn >= _SWEEP_TURNS:
+                turn = 0
+                self.web.sweep()
+        raise RuntimeError("accepting has ended")
+
+    # -- one connection ----------------------------------------------------------------------------------------------
+
+    async def _serve(self, connection):
+        try:
+            await self._answer(connection)
+        except asyncio.CancelledError:
+            pass  # too late
+        except OSError as error:
+            if error.errno not in _MUTED:
+                self._parts.log.warning("http", "connection: %s" % error)
+        except MemoryError:
+            gc.collect()
+            self._parts.log.error("http", "out of memory, connection dropped")
+        except Exception as error:
+            self.web._log_exception(error)
+        finally:
+            connection.close()
+            self._connections.remove(connection)
+            self._buffers.append(connection.buffer)
+            self._free.set()
+
+    async def _answer(self, connection):
+        failed = False
+        request = None
+        try:
+            request = await read_request(self.web, connection)
+            if request is None:
+                return
+        except ApiError as error:
+            response = error.response()
+            failed = True
+        if request:
+            connection.allow(_HANDLE_MS, _HANDLE_MS)
+            response = await self.web.dispatch_request(request)
+            if response is Response.already_handled:
+                return
+        connection.allow(_HANDLE_MS, _HANDLE_MS)
+        try:
+            await response.write(connection)
+            await connection.flush()
+        finally:
+            if hasattr(response.body, "close"):
+                response.body.close()  # a file, when the client left in the middle
+        if failed or connection.unread:
+            connection.allow(_LINGER_MS)
+            await connection.linger(_LINGER_BYTES if failed else min(connection.unread, _LINGER_BYTES))
+
+
+def _peer(address):
+    """The address of the client without its port: text on a board, a packed sockaddr on a host."""
+    return address[0] if isinstance(address, tuple) else bytes(address[4:8])

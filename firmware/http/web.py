@@ -1,0 +1,193 @@
+"""The Microdot application: finds the module of a path, loads it when first asked, drops it when idle, and shapes errors.
+
+Modules stay out of memory until somebody asks for what they serve; `sweep` forgets those that nobody has used for a while.
+"""
+
+import gc
+import io
+import sys
+from micropython import const
+import microdot.microdot as core
+from microdot import Microdot, Request
+from firmware.http.api import ApiError
+from firmware.http.auth import Auth
+
+_UPLOAD_MAX = const(4 * 1024 * 1024)  # each handler has its own limit below this one
+_IDLE_MS = const(120_000)
+_HEAP_LOW = const(20 * 1024)
+_IDF_LOW = const(12 * 1024)
+
+# second part of /api/... : module. A name in _NEEDS is the part (attribute of `parts`) without which it has nothing to serve.
+_API = {
+    "status": "status",
+    "metrics": "status",
+    "event-bus": "status",
+    "system": "system_api",
+    "can": "can_api",
+    "config": "config_api",
+    "registers": "registers_api",
+    "auth": "auth_api",
+    "alerts": "alerts_api",
+    "history": "history_api",
+    "mqtt": "mqtt_api",
+    "ota": "ota_api",
+    "openapi.json": "static",
+}
+_WS = {
+    "telemetry": "telemetry",
+    "events": "ws_streams",
+    "uart": "ws_streams",
+    "can": "ws_streams",
+    "alerts": "alerts_api",
+}
+_NEEDS = {"alerts_api": "alerts", "history_api": "history", "mqtt_api": "mqtt", "ota_api": "ota"}
+
+_ERRORS = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "PAYLOAD_TOO_LARGE",
+    500: "INTERNAL_ERROR",
+    503: "SERVICE_UNAVAILABLE",
+}
+
+
+def _module_of(path):
+    """Name of the module that serves `path`, None for an unknown path of the API."""
+    words = path.split("/")
+    if words[1] == "api":
+        return _API.get(words[2]) if len(words) > 2 else None
+    if words[1] == "ws":
+        return _WS.get(words[2]) if len(words) == 3 else None
+    return "prometheus" if path == "/metrics" else "static"
+
+
+class Web(Microdot):
+    """`parts` is one object with what the handlers talk to: board, live, bus, bms, can, config, log, tasks, version,
+    restart(delay_ms), and alerts, history, mqtt, ota, which are None where there is no such part."""
+
+    def __init__(self, parts):
+        super().__init__()
+        self.parts = parts
+        self.auth = Auth(parts)
+        self.options_handler = None
+        self.sockets = 0  # WebSockets that are open
+        self._modules = {}  # name: [routes, ticks of the last use]
+        self.before_request(self.auth.check)
+        Request.max_content_length = _UPLOAD_MAX
+        core.print_exception = self._log_exception
+
+    # -- routing -----------------------------------------------------------------------------------------------------
+
+    def find_route(self, request):
+        """The handler of the request, in the form Microdot wants: (handler or status, "", None)."""
+        request.url_args = {}
+        request.g.guarded = False
+        try:
+            return self._find(request), "", None
+        except MemoryError as error:
+            self._log_exception(error)
+            gc.collect()
+            return 503, "", None
+
+    def _find(self, request):
+        path = request.path
+        name = _module_of(path)
+        if name is None:
+            return 404
+        need = _NEEDS.get(name)
+        if need and getattr(self.parts, need, None) is None:
+            return self._not_available
+        routes = self._routes(name)
+        method = "GET" if request.method == "HEAD" else request.method
+        if name == "static" and path != "/api/openapi.json":
+            path = "/*"  # the module looks at the rest itself
+        route = routes.get(method + " " + path)
+        if route is None:
+            head, _, last = path.rpartition("/")
+            route = routes.get(method + " " + head + "/*")
+            if route is None:
+                return self._no_method(routes, path, head + "/*")
+            request.url_args = {"last": last}
+        if isinstance(route, tuple):
+            route, request.g.guarded = route
+        return route
+
+    def _routes(self, name):
+        entry = self._modules.get(name)
+        now = self.parts.board.ticks_ms()
+        if entry is None:
+            gc.collect()
+            module = __import__("firmware.http." + name, None, None, (name,))
+            entry = self._modules[name] = [module.register(self, self.parts), now]
+        entry[1] = now
+        return entry[0]
+
+    def _no_method(self, routes, path, pattern):
+        allowed = []
+        for route in routes:
+            method, _, known = route.partition(" ")
+            if known in (path, pattern):
+                allowed.append(method)
+        if not allowed:
+            return 404
+        if "GET" in allowed and not path.startswith("/ws/"):
+            allowed.append("HEAD")
+
+        async def refuse(request, **_):
+            raise ApiError(405, "METHOD_NOT_ALLOWED", "Method not allowed", "", {"Allow": ", ".join(allowed)})
+
+        return refuse
+
+    @staticmethod
+    async def _not_available(request):
+        raise ApiError(503, "NOT_AVAILABLE", "Service unavailable", "this gateway runs without that part")
+
+    def sweep(self):
+        """Forget the modules that were idle for a while; what they import besides stays only if somebody else uses it."""
+        board = self.parts.board
+        now = board.ticks_ms()
+        package = sys.modules["firmware.http"]
+        for name in list(self._modules):
+            if board.ticks_diff(now, self._modules[name][1]) < _IDLE_MS or (self.sockets and name in _WS.values()):
+                continue
+            del self._modules[name]
+            sys.modules.pop("firmware.http." + name, None)
+            if hasattr(package, name):
+                delattr(package, name)
+
+    def low_memory(self):
+        """True when nothing new may be taken on. Collects garbage before it says so."""
+        board = self.parts.board
+        idf = board.idf_free()
+        if idf is not None and idf < _IDF_LOW:
+            return True
+        if board.heap_free() >= _HEAP_LOW:
+            return False
+        gc.collect()
+        return board.heap_free() < _HEAP_LOW
+
+    # -- errors ------------------------------------------------------------------------------------------------------
+
+    async def dispatch_request(self, request):
+        try:
+            response = await super().dispatch_request(request)
+        except MemoryError as error:
+            self._log_exception(error)
+            gc.collect()
+            response = ApiError(503, "LOW_MEMORY", "Service unavailable").response()
+        return response
+
+    async def error_response(self, request, status, reason=None):
+        """Microdot asks for the answer to an error here; `reason` is the one of an HTTPException."""
+        if isinstance(reason, ApiError):
+            return reason.response()
+        return ApiError(status, _ERRORS.get(status, "ERROR"), reason or str(status)).response()
+
+    def _log_exception(self, error):
+        text = io.StringIO()
+        sys.print_exception(error, text)
+        for line in text.getvalue().strip().split("\n")[-3:]:
+            self.parts.log.error("http", line.strip())

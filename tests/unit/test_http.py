@@ -1,0 +1,100 @@
+import json
+from tests.unit.http_parts import Gateway
+
+
+async def test_status_is_null_while_disconnected():
+    async with Gateway() as gateway:
+        status, headers, body = await gateway.ask("GET", "/api/status")
+    assert status == 200, body
+    assert headers["content-type"].startswith("application/json")
+    battery = json.loads(body)["battery"]
+    assert battery == {
+        "voltage_mv": None,
+        "current_ma": None,
+        "soc_percent": None,
+        "soh_percent": None,
+        "temperature_c": None,
+        "cells_count": None,
+        "status": "DISCONNECTED",
+    }
+
+
+async def test_status_of_a_living_battery():
+    async with Gateway() as gateway:
+        gateway.parts.poll()
+        _, _, body = await gateway.ask("GET", "/api/status")
+    battery = json.loads(body)["battery"]
+    assert battery == {
+        "voltage_mv": 13205,
+        "current_ma": -1500,
+        "soc_percent": 83,
+        "soh_percent": None,
+        "temperature_c": 9.7,
+        "cells_count": 4,
+        "status": "DISCHARGING",
+    }
+
+
+async def test_unknown_paths_and_methods():
+    async with Gateway() as gateway:
+        status, _, body = await gateway.ask("GET", "/api/nothing")
+        assert status == 404 and json.loads(body)["code"] == "NOT_FOUND"
+        status, headers, body = await gateway.ask("POST", "/api/status", "{}")
+        assert status == 405 and json.loads(body)["code"] == "METHOD_NOT_ALLOWED"
+        assert headers["allow"] == "GET, HEAD"
+        status, _, body = await gateway.ask("GET", "/api/alerts/active")
+        assert status == 503 and json.loads(body)["code"] == "NOT_AVAILABLE"
+        status, _, body = await gateway.ask("GET", "/../firmware/app.py")
+        assert status == 404
+
+
+async def test_malformed_requests_get_400():
+    async with Gateway() as gateway:
+        for bad in (
+            b"\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"GET / HTTP/2.0\r\n\r\n",
+            b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET /?a=%zz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nnocolon\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            b"POST /api/config HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 41 + b"\r\n",
+            b"GET /" + b"a" * 2000 + b" HTTP/1.1\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300),
+        ):
+            answer = await gateway.raw(bad + b"\n")
+            assert answer.startswith(b"HTTP/1.0 400 "), (bad, answer)
+            assert b'"code": "BAD_REQUEST"' in answer
+        assert (await gateway.ask("GET", "/api/status"))[0] == 200
+        assert not [line for line in gateway.parts.log.lines if line[0] == "error"]
+
+
+async def test_foreign_pages_and_names_may_not_change_anything():
+    async with Gateway() as gateway:
+        own = "127.0.0.1:%d" % gateway.port
+
+        async def post(host, origin=None):
+            lines = ["POST /api/nothing/x HTTP/1.1", "Host: " + host, "Content-Length: 0"]
+            lines[0] = "POST /api/status HTTP/1.1"
+            if origin:
+                lines.append("Origin: " + origin)
+            answer = await gateway.raw(("\r\n".join(lines) + "\r\n\r\n").encode())
+            return int(answer[9:12])
+
+        assert await post(own) == 405  # let through
+        assert await post(own, "http://" + own) == 405
+        assert await post("localhost:1", "http://localhost:1") == 405
+        assert await post("tinybms-gw.local", "http://tinybms-gw.local") == 405
+        assert await post("[::1]:80", "http://[::1]") == 405
+        assert await post("evil.example") == 403
+        assert await post(own, "http://evil.example") == 403
+        assert await post(own, "http://127.0.0.1:1") == 403
+        assert await post(own, "null") == 403
+        gateway.parts.config.update({"auth": {"allowed_hosts": "Battery.example, b.example"}})
+        assert await post("battery.example", "https://battery.example") == 405
+        assert await post(own, "http://b.example") == 405
