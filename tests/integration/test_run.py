@@ -296,3 +296,39 @@ def test_config_and_dump_reach_their_parts(run, tmp_path):
     assert state["dump"] is True and state["speed"] == 5
     argv = http(url + "/start").json["argv"]
     assert argv[argv.index("--config") + 1] == str(config)
+
+
+def test_the_gateway_itself(run):
+    one = run(fake=False).start()
+    url = one.ready()
+    status = wait_for(lambda: connected(url), 30, "the battery in /api/status")
+    assert 0 < status["battery"]["soc_percent"] <= 100
+    assert http(url + "/").status == 200
+    watcher = Bus(re.search(r"CAN bus: (\S+),", one.out)[1])
+    seen = {can_id for _, can_id, _ in watcher.listen(4)}
+    assert {0x305, 0x306, 0x307, 0x351, 0x355, 0x356, 0x35A} <= seen
+    model = Control.from_url(re.search(r"TinyBMS: \S+, control (\S+)", one.out)[1])
+    assert model.call("state")["battery"] and "battery present" in one.log("gx_sim")
+    pid = gateway_of(one)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: connected(url), 30, "the battery after a crash")
+    assert gateway_of(one) != pid and "gateway ended with -9" in one.err
+    watcher.wait(0x351)
+    watcher.shutdown()
+    assert len(one.look()) >= 4 and len(one.out.splitlines()) == 3
+    one.process.send_signal(signal.SIGINT)
+    assert one.finished() == 0
+
+
+def connected(url):
+    """/api/status once it has the battery."""
+    try:
+        status = http(url + "/api/status", timeout=2).json
+    except (OSError, ValueError):
+        return None
+    return status["battery"]["status"] != "DISCONNECTED" and status
+
+
+def gateway_of(one):
+    """Process id of the gateway."""
+    return next(p for p in alive(one.look()) if "main.py" in Path(f"/proc/{p}/cmdline").read_text())

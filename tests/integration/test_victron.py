@@ -37,4 +37,5 @@ def test_short_frames_and_unsupported_modules():
 def test_negative_numbers_and_text():
     assert victron.decode(0x356, bytes.fromhex("BE14F9FFCEFF"))["temperature_C"] == -5.0
     assert victron.decode(0x374, b"C05\0\0\0\0\0") == {"min_cell_id": "C05"}
-    assert victron.active(victron.pairs(b"\x05\x00\x40\x01")) == ["general", "high_voltage", "bms_internal", "cell_imbalance"]
+    active = victron.active(victron.pairs(b"\x05\x00\x40\x01"))
+    assert active == ["general", "high_voltage", "bms_internal", "cell_imbalance"]
