@@ -46,7 +46,7 @@ class Config:
         """Read the stored configuration. Never fails for a stored one: what is damaged is set aside, `problem` says so.
 
         `initial`: path of a JSON file in the form of GET /api/config. It counts as long as nothing is stored, and is not stored
-        itself before something is changed. Raises ConfigError or OSError when that file is bad.
+        itself before something is changed. Raises ConfigError when that file is missing or bad.
         """
         form = self._form()
         values = form.defaults(self._mac)

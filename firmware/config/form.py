@@ -295,8 +295,10 @@ def read_initial(path, values, check):
     try:
         with open(path) as file:
             obj = json.load(file)
+    except OSError:
+        raise ConfigError(path, "cannot be read")
     except ValueError:
-        raise ConfigError("configuration file", "is not JSON")
+        raise ConfigError(path, "is not JSON")
     return changes(values, obj, "", check)
 
 

@@ -115,17 +115,18 @@ rounds int 0..1000000 0 h
 ntp_enabled bool . true
 ntp_server text 1..64 pool.ntp.org
 utc_offset_min int -720..840 0
+[log]
+level choice error|warning|info|debug info
 [ble]
 enabled bool . false
 [system]
 language choice fr|en fr
 hostname name 1..32 tinybms-gw
-log_level choice error|warning|info|debug info
 board choice generic|esp32-can-x2|t-can485|esp32-s3|esp32-c3 generic
 led_pin int -1..48 -1
 """
 
-GROUPS = ("wifi", "mqtt", "uart", "can", "charge", "alerts", "history", "auth", "time", "ble", "system")
+GROUPS = ("wifi", "mqtt", "uart", "can", "charge", "alerts", "history", "auth", "time", "log", "ble", "system")
 
 # Flat names of the reference that are not group_name
 ALIASES = {"mqtt_broker": "mqtt.broker_uri"}
