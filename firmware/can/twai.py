@@ -7,26 +7,19 @@ counters): the interrupt, error-code and arbitration registers clear themselves 
 the queue is changed only in viper functions, which no callback interrupts, the controller only by whoever came first.
 """
 
-import micropython
 from micropython import const
 from firmware.can import twai_chips as chips
+from firmware.can import twai_queue as queue
+from firmware.can.twai_setup import Setup
 
 # register numbers: byte offset / 4
 _MODE = const(0)
 _COMMAND = const(1)
 _STATUS = const(2)
-_INTERRUPT = const(3)
-_INTERRUPT_ENABLE = const(4)
-_BTR0 = const(6)
-_BTR1 = const(7)
-_WARNING_LIMIT = const(13)
 _REC = const(14)
 _TEC = const(15)
 _BUFFER = const(16)  # frame: transmit when written, receive when read
-_CODE = const(16)  # acceptance code and mask, in reset mode only
-_MASK = const(20)
 _RX_COUNT = const(29)
-_CDR = const(31)
 
 _RESET_MODE = const(1)  # MODE
 _LISTEN_ONLY = const(2)
@@ -44,7 +37,6 @@ _TX_DONE = const(8)
 _BUS_OFF = const(0x80)
 _MISSED = const(0x100)  # S3 and C3: the frame in the buffer was lost, what is there is rubbish
 
-_SLOTS = const(20)  # one for each Victron frame id
 _FRESH_MS = const(900)  # a frame unsent for so long is dropped: before its next period, and old is not now
 _NO_ACK_MS = const(50)  # at 125 kbit/s still 40 attempts
 _ABORT_MS = const(100)  # an abort takes one frame at most; if it takes so long the controller hangs
@@ -62,70 +54,6 @@ _RECOVER = const(3)
 _LOST = const(4)  # the controller does not answer
 
 
-# The queue: words 0 and 1 are head and count, then slots of 16 bytes: the frame as the controller takes it (length, two
-# bytes of id, data), and at byte 12 the ticks when it was queued.
-
-
-@micropython.viper
-def _put(queue, can_id: int, data, size: int, now: int) -> int:
-    """0 queued, 1 replaced the waiting frame of that id, 2 full."""
-    words = ptr32(queue)  # noqa: F821
-    store = ptr8(queue)  # noqa: F821
-    source = ptr8(data)  # noqa: F821
-    high = can_id >> 3
-    low = (can_id & 7) << 5
-    result = 0
-    i = 0
-    at = 0
-    while i <= words[1]:
-        if i == _SLOTS:
-            return 2
-        at = words[0] + i
-        if at >= _SLOTS:
-            at -= _SLOTS
-        at = at * 16 + 16
-        if i == words[1]:
-            words[1] = i + 1
-            i = _SLOTS
-        elif store[at + 1] == high and store[at + 2] == low:
-            result = 1
-            i = _SLOTS
-        i += 1
-    store[at] = size
-    store[at + 1] = high
-    store[at + 2] = low
-    i = 0
-    while i < size:
-        store[at + 3 + i] = source[i]
-        i += 1
-    words[(at >> 2) + 3] = now
-    return result
-
-
-@micropython.viper
-def _take(queue, frame) -> bool:
-    """Move the oldest slot into `frame` (16 bytes); False when there is none."""
-    words = ptr32(queue)  # noqa: F821
-    target = ptr32(frame)  # noqa: F821
-    if words[1] == 0:
-        return False
-    at = words[0] * 4 + 4
-    i = 0
-    while i < 4:
-        target[i] = words[at + i]
-        i += 1
-    words[0] = words[0] + 1
-    if words[0] == _SLOTS:
-        words[0] = 0
-    words[1] = words[1] - 1
-    return True
-
-
-@micropython.viper
-def _queued_at(frame) -> int:
-    return ptr32(frame)[3]  # noqa: F821
-
-
 class Twai:
     """`regs`: see twai_regs.MemRegs. `clock`: the board. `chip`: a name of twai_chips.CHIPS. `bitrate`: bit/s, ValueError
     when it cannot be made. `accept`: first and last standard id that `on_receive(can_id, data)` gets; `data` is only valid
@@ -134,17 +62,14 @@ class Twai:
 
     def __init__(self, regs, clock, bitrate, log=None, chip="ESP32", accept=(0x305, 0x307), sample=800):
         self._chip = chips.CHIPS[chip]
-        self._btr0, self._btr1 = chips.timing(bitrate, self._chip, sample)
+        self.setup = Setup(self._chip, bitrate, accept, sample)
         self.regs = regs
         self._read = regs.read
         self._write = regs.write
         self.clock = clock
         self._log = log
         self._first, self._last = accept
-        self._open = 0  # bits of the id that the hardware filter lets vary
-        for can_id in range(self._first, self._last + 1):
-            self._open |= can_id ^ self._first
-        self._queue = bytearray(16 + 16 * _SLOTS)
+        self._queue = queue.make()
         self._frame = bytearray(16)  # the frame in the controller, or taken out of it unsent
         self._held = self._loaded = self._aborting = False
         self._data = tuple(bytearray(n) for n in range(9))  # one receive buffer a length: nothing to slice
@@ -169,7 +94,7 @@ class Twai:
         self._delay = 0
         self._busy = True
         try:
-            if not self._init(_SINGLE_FILTER):
+            if not self._init():
                 self._fail("NO_CONTROLLER")
                 raise OSError("TWAI controller does not answer")
             self._live()
@@ -183,7 +108,7 @@ class Twai:
             self._phase = _OFF
             self._write(_COMMAND, _ABORT)
             self._write(_MODE, _RESET_MODE)
-        while _take(self._queue, self._frame):
+        while queue.take(self._queue, self._frame):
             pass
         self._held = self._loaded = self._no_ack = False
         self._set_state("STOPPED")
@@ -201,7 +126,7 @@ class Twai:
         size = len(data)
         result = 2
         if self._phase != _OFF and 0 <= can_id <= 0x7FF and size <= 8:
-            result = _put(self._queue, can_id, data, size, self.clock.ticks_ms())
+            result = queue.put(self._queue, can_id, data, size, self.clock.ticks_ms())
         if result == 2:
             self.errors += 1
             return False
@@ -266,39 +191,9 @@ class Twai:
         if self._log:
             self._log.warning("can", error)
 
-    def _init(self, mode):
-        """Set everything up from reset mode (facts 1.6); False when the registers do not hold what is written."""
-        write = self._write
+    def _init(self):
         self._loaded = self._aborting = False
-        write(_MODE, _RESET_MODE)
-        write(_CDR, self._chip[chips.CDR])  # before all else: on the ESP32 it selects the layout
-        write(_MODE, _RESET_MODE | _LISTEN_ONLY | _SINGLE_FILTER)  # listen-only freezes REC, erratum 3.13.1
-        for pattern in (0x55, 0xAA):
-            write(_CODE, pattern)
-            if self._read(_CODE) != pattern:
-                return False
-        write(_CODE, self._first >> 3)
-        write(_CODE + 1, (self._first & 7) << 5)
-        write(_CODE + 2, 0)
-        write(_CODE + 3, 0)
-        write(_MASK, self._open >> 3)
-        write(_MASK + 1, (self._open & 7) << 5 | 0x0F)  # bit 4: only frames with data
-        write(_MASK + 2, 0xFF)
-        write(_MASK + 3, 0xFF)
-        write(_TEC, 0)
-        write(_REC, 0)
-        write(_WARNING_LIMIT, 96)
-        write(_INTERRUPT_ENABLE, 0)  # on a later ESP32 bit 4 would double the prescaler
-        self._read(_INTERRUPT)
-        write(_BTR0, self._btr0)
-        write(_BTR1, self._btr1)
-        write(_MODE, _RESET_MODE | mode)
-        write(_TEC, 0)
-        write(_REC, 0)
-        if not self._read(_MODE) & _RESET_MODE:
-            return False
-        write(_MODE, mode)
-        return True
+        return self.setup.run(self._read, self._write, _SINGLE_FILTER)
 
     def _live(self):
         self._enter(_LIVE)
@@ -306,7 +201,7 @@ class Twai:
         self.tec = self.rec = 0
 
     def _go(self):
-        if self._init(_SINGLE_FILTER):
+        if self._init():
             self._live()
         else:
             self._fail("NO_CONTROLLER")
@@ -364,18 +259,18 @@ class Twai:
             if status & _TX_FREE:
                 self._finish(status)
             elif self._aborting:
-                if self._age(_queued_at(self._frame)) > _FRESH_MS + _ABORT_MS:
+                if self._age(queue.queued_at(self._frame)) > _FRESH_MS + _ABORT_MS:
                     self._held = False
                     self.dropped += 1
                     self._restart("ABORT_TIMEOUT")
                     return
-            elif self._age(_queued_at(self._frame)) > _FRESH_MS:
+            elif self._age(queue.queued_at(self._frame)) > _FRESH_MS:
                 self._aborting = True
                 self._write(_COMMAND, _ABORT)
         while not self._loaded and status & _TX_FREE:
-            if not self._held and not _take(self._queue, self._frame):
+            if not self._held and not queue.take(self._queue, self._frame):
                 return
-            self._held = self._age(_queued_at(self._frame)) <= _FRESH_MS
+            self._held = self._age(queue.queued_at(self._frame)) <= _FRESH_MS
             if self._held:
                 self._load()
             else:
@@ -402,7 +297,7 @@ class Twai:
     def _judge(self):
         self.tec = tec = self._read(_TEC)
         self.rec = rec = self._read(_REC)
-        if tec >= 128 and self._loaded and not self._no_ack and self._age(_queued_at(self._frame)) > _NO_ACK_MS:
+        if tec >= 128 and self._loaded and not self._no_ack and self._age(queue.queued_at(self._frame)) > _NO_ACK_MS:
             self._no_ack = True
             self._fail("NO_ACK")
         if not self._settled and self._age(self._since) > _SETTLED_MS:

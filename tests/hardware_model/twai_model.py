@@ -82,7 +82,7 @@ class TwaiModel:
             return self.mode
         if index == STATUS:
             return self._status()
-        if index == BTR0 or index == BTR1:
+        if index in (BTR0, BTR1):
             return self.btr[index - BTR0]
         if index == EWL:
             return self.ewl
@@ -293,10 +293,7 @@ class TwaiModel:
             data = raw[3:5] + b"\0\0"
             wire = (raw[1], raw[2] & 0xE0 | remote << 4, data[0], data[1])
             care = (255, 0xF0, 255 if len(raw) > 3 else 0, 255 if len(raw) > 4 else 0)
-        for i in range(4):
-            if (wire[i] ^ code[i]) & ~mask[i] & care[i]:
-                return False
-        return True
+        return not any((wire[i] ^ code[i]) & ~mask[i] & care[i] for i in range(4))
 
     def _store(self, raw, extended):
         if not self._matches(raw, extended):

@@ -35,7 +35,7 @@ def test_every_row():
         for name in ("ESP32S3", "ESP32C3"):
             assert chips.timing(bitrate, chips.CHIPS[name], sample, sjw) == (s3, btr1)
         brp, before, after, _ = divided
-        assert chips.HZ == bitrate * brp * (1 + before + after)
+        assert bitrate * brp * (1 + before + after) == chips.HZ
 
 
 def test_rows_of_40_mhz():

