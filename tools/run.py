@@ -241,7 +241,8 @@ def main(argv=None):
         run.ending = True
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_signal)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(number, on_signal)
     try:
         check(options)
         run.open_logs()
@@ -253,6 +254,8 @@ def main(argv=None):
         run.watch(*run.start_simulators())
     except Stop:
         return 0
+    except BrokenPipeError:  # nobody reads stdout any more
+        return 1
     except Failed as failure:
         run.complain(str(failure))
         return 1
