@@ -6,7 +6,7 @@ Values are int, str or bool under "group.name" keys, see schema.py. Only what di
 import sys
 from firmware import bus as topics
 
-_LAZY = ("form", "schema", "store")
+_LAZY = ("form", "rules", "schema", "store")
 
 
 class ConfigError(ValueError):
@@ -48,16 +48,16 @@ class Config:
         `initial`: path of a JSON file in the form of GET /api/config. It counts as long as nothing is stored, and is not stored
         itself before something is changed. Raises ConfigError when that file is missing or bad.
         """
-        form = self._form()
-        values = form.defaults(self._mac)
+        rules = _load("rules")
+        values = rules.defaults(self._mac)
         names = _Interned()  # a key that is interned takes half the heap of a text object
         for key in values:
             setattr(names, key, None)
         stored, self.problem = _load("store").read(self._directory)
         if stored is not None:
-            self.problem = form.apply_stored(values, stored)
+            self.problem = rules.apply_stored(values, stored, self._check)
         elif initial:
-            values.update(form.read_initial(initial, values, self._check))
+            values.update(self._form().read_initial(initial, values, self._check))
         self._values = {key: values[key] for key in names.__dict__}
         self.release()
 
@@ -129,10 +129,11 @@ class Config:
         form = self._form()
         merged = dict(self._values)
         merged.update(changes)
-        _load("store").write(self._directory, form.differing(merged, self._mac))
+        rules = _load("rules")
+        _load("store").write(self._directory, rules.differing(merged, self._mac))
         for key, value in changes.items():
             self._values[key] = value
-        self.problem = ""
+        self.problem = rules.conflict_text(merged, self._check)
         keys = tuple(changes)
         restart = form.restart_needed(keys)
         if self._bus:

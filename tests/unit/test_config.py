@@ -6,7 +6,7 @@ import sys
 
 from firmware import bus as topics
 from firmware.bus import Bus
-from firmware.config import schema
+from firmware.config import rules, schema
 from firmware.config.config import Config, ConfigError
 from tests.unit.help import raises
 
@@ -66,9 +66,7 @@ def test_table_is_sound():
         seen[flat] = row.key
         assert schema.find(row.key).default == row.default
         assert schema.resolve("", flat).key == row.key, flat
-        from firmware.config import form
-
-        assert form._check_value(row, row.make_default(_MAC)) is None, row.key
+        assert rules.check_value(row, row.make_default(_MAC)) is None, row.key
     assert len(seen) > 90
 
 
@@ -303,6 +301,17 @@ def test_stored_keys_of_another_version():
     config = _again()
     assert config.get("wifi.ssid") == "Net" and config.get("mqtt.port") == 1883 and config.get("can.speed") == 500000
     assert "mqtt.port" in config.problem and "can.speed" in config.problem and "gone" not in config.problem
+
+
+def test_stored_values_that_do_not_go_together():
+    _clean()
+    _write("config.json", '{"values":{"uart.tx_pin":5}}')
+    config = _again()
+    assert config.problem == "can_tx_pin must differ from uart_tx_pin (5)"
+    config.update({"wifi_ssid": "Net"})  # other things can be changed
+    assert "uart_tx_pin" in config.problem and _again().get("wifi.ssid") == "Net"
+    config.update({"uart_tx_pin": 17})
+    assert config.problem == ""
 
 
 def test_cannot_be_stored():
