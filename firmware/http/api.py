@@ -63,6 +63,11 @@ def stream(body, status=200, headers=None):
     return _response(pieces(body), status, headers)
 
 
+def pieces_of_json(text):
+    """A JSON answer whose text comes in pieces from the generator `text`."""
+    return _response(text, 200, None)
+
+
 def guarded(handler):
     """Mark a handler that can do harm and that the public reference does not know: 403 until a password is set."""
     return handler, True

@@ -62,16 +62,21 @@ class Auth:
 
     async def check(self, request):
         """Runs before each handler; raises ApiError 401, 403 or 429."""
-        changes = request.method not in _SAFE
-        guarded = request.g.guarded
-        if changes or guarded or request.path.startswith("/ws/"):
-            self._check_origin(request.headers)
-        if not self.password_set:
-            if guarded:
-                raise ApiError(403, "PASSWORD_REQUIRED", "Forbidden", "set an admin password first")
+        if request.g.guarded:
+            await self.check_guarded(request)
             return
-        if changes or guarded or self._config.get("auth.protect_reads"):
+        changes = request.method not in _SAFE
+        if changes or request.path.startswith("/ws/"):
+            self._check_origin(request.headers)
+        if self.password_set and (changes or self._config.get("auth.protect_reads")):
             await self.login().check(request)
+
+    async def check_guarded(self, request):
+        """The same for what needs a password to be set at all."""
+        self._check_origin(request.headers)
+        if not self.password_set:
+            raise ApiError(403, "PASSWORD_REQUIRED", "Forbidden", "set an admin password first")
+        await self.login().check(request)
 
     # -- Host and Origin ---------------------------------------------------------------------------------------------
 

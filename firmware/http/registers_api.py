@@ -1,0 +1,91 @@
+"""GET and POST /api/registers: the settings of the TinyBMS, with what they mean and may be. Loaded when asked."""
+
+import asyncio
+from micropython import const
+from firmware import live as field
+from firmware.bms import catalogue
+from firmware.bms.errors import BmsError
+from firmware.http.api import ApiError, guarded, read_json, reply, stream
+
+_FIRST = const(300)
+_COUNT = const(44)
+_MIN, _MAX, _DEFAULT = const(1), const(2), const(3)  # options of 0x1D
+_BODY_MAX = const(256)
+
+
+def _bms_error(error):
+    return ApiError(503, "BMS_" + error.code.upper(), "The BMS did not answer", str(error))
+
+
+class Registers:
+    def __init__(self, parts):
+        self._parts = parts
+        self._bms = parts.bms
+        self._lock = asyncio.Lock()  # read, check and write belong together
+
+    async def _limits(self, option):
+        """The 44 words of 0x1D, None from a BMS that does not know it."""
+        try:
+            return await self._bms.read_limits(option)
+        except BmsError:
+            return None
+
+    async def get(self, request):
+        language = (request.args.get("lang") if request.args else None) or self._parts.config.get("system.language")
+        if language not in ("fr", "en"):
+            raise ApiError(400, "INVALID_PARAMETER", "Invalid parameter", "lang must be fr or en")
+        words = lows = highs = defaults = None
+        if self._parts.live.connected():
+            try:
+                words = await self._bms.read(_FIRST, _COUNT)
+            except BmsError:
+                pass  # the catalogue is worth showing without values
+            else:
+                lows, highs = await self._limits(_MIN), await self._limits(_MAX)
+                defaults = await self._limits(_DEFAULT)
+        firmware = self._parts.live.get(field.FIRMWARE)
+        entries = (
+            catalogue.entry(line, language, words, lows, highs, defaults, firmware) for line in catalogue.lines()
+        )
+        return stream({"connected": words is not None, "language": language, "registers": entries})
+
+    async def post(self, request):
+        body = await read_json(request, _BODY_MAX)
+        name = body.get("key", body.get("address"))
+        if type(name) not in (str, int) or "value" not in body:
+            raise ApiError(400, "INVALID_REGISTER", "Invalid register", "key (or address) and value are needed")
+        async with self._lock:
+            try:
+                return await self._write(name, body["value"])
+            except catalogue.RegisterError as error:
+                raise ApiError(400, "INVALID_REGISTER", "Invalid register", error.details)
+            except BmsError as error:
+                raise _bms_error(error)
+
+    async def _write(self, name, value):
+        line = catalogue.find(name)
+        words = await self._bms.read(_FIRST, _COUNT)
+        lows, highs = await self._limits(_MIN), await self._limits(_MAX)
+        firmware = self._parts.live.get(field.FIRMWARE)
+        writes = catalogue.check_write(name, value, words, lows, highs, firmware)
+        for address, word in writes:
+            read_back = await self._bms.write_register(address, word)
+            if read_back != word and not line.get("once"):
+                details = "register %d reads %d after %d was written" % (address, read_back, word)
+                raise ApiError(500, "READ_BACK_DIFFERS", "The BMS did not take the value", details)
+            words[address - _FIRST] = read_back
+        self._parts.log.info("http", "register %s set to %s" % (line["key"], value))
+        return reply(
+            {
+                "success": True,
+                "key": line["key"],
+                "address": line["address"],
+                "value": value if line.get("once") else catalogue.decode(line, words),
+                "restart": line.get("restart", False),
+            }
+        )
+
+
+def register(app, parts):
+    registers = Registers(parts)
+    return {"GET /api/registers": registers.get, "POST /api/registers": guarded(registers.post)}

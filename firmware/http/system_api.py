@@ -1,0 +1,122 @@
+"""GET /api/system/tasks, /info, /logs; POST /api/system/restart, /time."""
+
+from micropython import const
+from firmware.bms.errors import BmsError
+from firmware.http.api import ApiError, guarded, int_arg, read_json, reply, stream
+
+_BMS_RESTART = const(5)  # option of command 0x02 (tinybms_uart facts 4)
+_BMS_PAUSE_MS = const(5_000)  # between two restarts of the BMS: it opens its switches each time
+_RESTART_BODY_MAX = const(256)
+_DELAY_MS = const(750)
+_DELAY_MAX_MS = const(60_000)
+_TIME_LOW = 1_735_689_600_000  # 2025-01-01; no const: over 30 bits
+_TIME_HIGH = 4_102_444_800_000  # 2100-01-01
+
+last_bms_restart = None  # uptime in ms; lost when the module is dropped, which takes longer than the pause
+
+
+def _bad(details):
+    return ApiError(400, "INVALID_PARAMETER", "Invalid parameter", details)
+
+
+def register(app, parts):
+    board = parts.board
+
+    async def get_tasks(request):
+        return stream(
+            {
+                "tasks": (
+                    {"name": name, "state": state, "priority": 0, "stack_high_water_mark": 0}
+                    for name, state in parts.tasks.list()
+                )
+            }
+        )
+
+    async def get_info(request):
+        info = board.info()
+        info["version"] = parts.version
+        info["time_valid"] = board.time_valid
+        info["timestamp_ms"] = board.epoch_ms()
+        info["uptime_ms"] = board.uptime_ms()
+        info["config_problem"] = parts.config.problem
+        info["hostname"] = parts.config.get("system.hostname")
+        info["password_set"] = app.auth.password_set
+        return stream(info)
+
+    async def get_logs(request):
+        limit = int_arg(request, "limit", 0, 1, 1000)
+        lines = list(parts.log.lines())
+        skip = max(0, len(lines) - limit) if limit else 0
+        return stream(
+            {
+                "lines": (
+                    {"timestamp_ms": stamp, "level": level, "source": source, "text": text}
+                    for stamp, level, source, text in lines[skip:]
+                ),
+                "total": len(lines),
+            }
+        )
+
+    async def post_restart(request):
+        body = await read_json(request, _RESTART_BODY_MAX, 400, {})
+        target = body.get("target", "bms")
+        delay_ms = body.get("delay_ms", _DELAY_MS)
+        if target not in ("bms", "gateway"):
+            raise _bad('target must be "bms" or "gateway"')
+        if type(delay_ms) is not int or not 0 <= delay_ms <= _DELAY_MAX_MS:
+            raise _bad("delay_ms must be an integer, 0 to %d" % _DELAY_MAX_MS)
+        if target == "gateway":
+            return _restart_gateway(parts, delay_ms, False, "skipped", 200)
+        return await _restart_bms(parts, delay_ms)
+
+    async def post_time(request):
+        stamp = (await read_json(request, _RESTART_BODY_MAX)).get("timestamp_ms")
+        if type(stamp) is not int or not _TIME_LOW <= stamp < _TIME_HIGH:
+            raise _bad("timestamp_ms must be Unix milliseconds, 2025 to 2099")
+        applied = not board.time_valid  # a clock that NTP has set is better than a browser
+        if applied:
+            board.set_epoch_ms(stamp)
+        return reply({"success": True, "applied": applied, "time_valid": board.time_valid})
+
+    return {
+        "GET /api/system/tasks": get_tasks,
+        "GET /api/system/info": get_info,
+        "GET /api/system/logs": guarded(get_logs),
+        "POST /api/system/restart": post_restart,
+        "POST /api/system/time": post_time,
+    }
+
+
+def _answer(status, code, attempted, bms_status, gateway, delay_ms):
+    return reply(
+        {
+            "status": status,
+            "bms_attempted": attempted,
+            "bms_status": bms_status,
+            "gateway_restart": gateway,
+            "delay_ms": delay_ms,
+        },
+        code,
+    )
+
+
+def _restart_gateway(parts, delay_ms, attempted, bms_status, code):
+    try:
+        parts.restart(delay_ms)
+    except Exception as error:
+        raise ApiError(500, "RESTART_FAILED", "Cannot schedule the restart", str(error))
+    return _answer("scheduled", code, attempted, bms_status, True, delay_ms)
+
+
+async def _restart_bms(parts, delay_ms):
+    global last_bms_restart
+    now = parts.board.uptime_ms()
+    if last_bms_restart is not None and now - last_bms_restart < _BMS_PAUSE_MS:
+        return _answer("throttled", 200, False, "throttled", False, 0)
+    last_bms_restart = now
+    try:
+        confirmed = await parts.bms.command(_BMS_RESTART)
+    except BmsError as error:
+        parts.log.warning("http", "BMS restart failed (%s), the gateway restarts instead" % error)
+        return _restart_gateway(parts, delay_ms, True, error.code, 202)
+    return _answer("scheduled", 200, True, "ok" if confirmed else "sent", False, 0)
