@@ -68,6 +68,8 @@ def build(options):
     if options.dump:
         with open(options.dump, encoding="utf-8") as file:
             words = {int(register): int(word) for register, word in json.load(file).items()}
+        if not all(0 <= word <= 0xFFFF for word in words.values()):
+            raise ValueError(f"{options.dump}: a word is 0...65535")
     bms = TinyBms(battery, words, options.firmware, options.lifetime, seed=options.seed)
     server = Server(bms, options.seed, options.speed)
     for name, settings in scenario.faults.items():

@@ -221,12 +221,9 @@ class Battery(Guard):
         """What is really so, as a dict for JSON."""
         names = (
             "time_s", "cell_mv", "voltage_mv", "current_ma", "cell_max_mv", "cell_min_mv", "cell_max_seen",
-            "cell_min_seen", "soc",
-            "true_soc", "full", "status", "trips", "charge_switch", "load_switch", "balance_need", "balancing",
-            "pack_c",
-            "internal_c", "ext_c", "ambient_c", "energy_in_wh", "energy_out_wh", "charge_in_ah", "charge_out_ah",
-            "loss_wh",
-            "charger_on", "charger_a", "charger_v_mv", "charger_cvl_mv", "charger_ccl_ma", "load_dcl_ma",
-            "charger_overshoot_mv_cell", "load_a", "regen_a",
+            "cell_min_seen", "soc", "true_soc", "full", "status", "trips", "charge_switch", "load_switch",
+            "balance_need", "balancing", "pack_c", "internal_c", "ext_c", "ambient_c", "energy_in_wh",
+            "energy_out_wh", "charge_in_ah", "charge_out_ah", "loss_wh", "charger_on", "charger_a", "charger_v_mv",
+            "charger_cvl_mv", "charger_ccl_ma", "load_dcl_ma", "charger_overshoot_mv_cell", "load_a", "regen_a",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names} | {"active": sorted(self.active)}

@@ -32,10 +32,9 @@ def default_settings(chemistry="lfp", cells=16, capacity_ah=280.0):
     tail = max(100, min(5000, round(capacity_ah * 7.15)))  # 2 A for 280 Ah
     return dict.fromkeys(range(300, 344), 0) | {
         300: full, 301: empty, 303: balance, 304: 2000 if capacity_ah == 280 else tail, 305: 200,
-        306: round(capacity_ah * 100),
-        307: cells, 308: 15, 310: 5, 311: 0, 312: 1000, 314: 1, 315: over, 316: under, 317: 150, 318: 100, 319: 60,
-        320: 0,
-        321: 90, 322: 6000, 323: 0xFFFF, 328: 0xFFFF, 330: 0x0301, 331: 0, 332: 5, 333: 1, 335: 1, 338: 3, 343: 1,
+        306: round(capacity_ah * 100), 307: cells, 308: 15, 310: 5, 311: 0, 312: 1000, 314: 1, 315: over, 316: under,
+        317: 150, 318: 100, 319: 60, 320: 0, 321: 90, 322: 6000, 323: 0xFFFF, 328: 0xFFFF, 330: 0x0301, 331: 0,
+        332: 5, 333: 1, 335: 1, 338: 3, 343: 1,
     }  # fmt: skip
 
 

@@ -12,12 +12,14 @@ import json
 import socket
 
 from tools.tinybms_sim.faults import FAULTS
+from tools.tinybms_sim.registers import in_range
+
+_LIMITS = ("charger_cvl_mv", "charger_ccl_ma", "load_dcl_ma")  # None: no limit
 
 _MODEL = (
     "charger_on", "charger_a", "charger_v_mv", "charger_cvl_mv", "charger_ccl_ma", "load_dcl_ma",
-    "charger_overshoot_mv_cell",
-    "load_a", "regen_a", "ambient_c", "pack_c", "internal_c", "ext_connected", "soc", "current_gain",
-    "current_offset_a", "full",
+    "charger_overshoot_mv_cell", "load_a", "regen_a", "ambient_c", "pack_c", "internal_c", "ext_connected", "soc",
+    "current_gain", "current_offset_a", "full",
 )  # fmt: skip
 
 
@@ -129,8 +131,10 @@ class Commands:
         if profile is False or keys.keys() & {"charger_on", "charger_a", "load_a", "ambient_c"}:
             battery.profile = None
         for key, value in keys.items():
+            self._check(key, value)
+        for key, value in keys.items():
             if key.startswith("setting_"):
-                battery.set(int(key[8:]), int(value) & 0xFFFF)
+                battery.set(*self._setting(int(key[8:]), int(value) & 0xFFFF))
             elif key == "pack_c":
                 battery.set_temperature(value)
             else:
@@ -147,6 +151,21 @@ class Commands:
             battery.step(float(step_s))
             bms.measure()
         bms.refresh()
+
+    @staticmethod
+    def _check(key, value):
+        if key == "ext_connected":
+            good = isinstance(value, list) and len(value) == 2
+        else:
+            good = isinstance(value, (int, float)) or (value is None and key in _LIMITS)
+        if not good:
+            raise ValueError(f"{key} cannot be {value!r}")
+
+    @staticmethod
+    def _setting(register, word):
+        if register not in range(300, 344) or not in_range(register, word):
+            raise ValueError(f"setting {register} cannot be {word}")
+        return register, word
 
     def do_event(self, id, active=False):
         """{id, active}: log an event; with `active` the fault or warning is raised, and lasts until `clear` or a restart."""
@@ -183,12 +202,10 @@ class Commands:
         """The truth: battery, switches, faults injected, requests seen by command."""
         line = self._line
         return {
-            "battery": line.bms.battery.truth(),
-            "capacity_ah": line.bms.battery.true_capacity_ah,
+            "battery": line.bms.battery.truth(), "capacity_ah": line.bms.battery.true_capacity_ah,
             "stored_wh": line.bms.battery.stored_wh(),
             "settings": {str(r): line.bms.word(r) for r in range(300, 344)},
-            "overrides": {str(r): w for r, w in line.bms.overrides.items()},
-            "dump": line.bms.words is not None,
+            "overrides": {str(r): w for r, w in line.bms.overrides.items()}, "dump": line.bms.words is not None,
             "asleep": line.asleep, "sleeps": line.sleeps, "restarts": line.bms.restarts, "speed": line.speed,
             "lifetime": line.bms.lifetime,
             "faults": {n: {k: v for k, v in s.items() if k not in ("until", "next")} for n, s in line.faults.active.items()},

@@ -14,6 +14,7 @@ FAULTS = {
     "delay": ("replies come `ms` late", {"ms": 100}),
     "nack": ("refused with error `code`", {"code": 0}),
     "short": ("replies are cut off after `bytes` bytes (default: anywhere)", {"bytes": None}),
+    "split": ("replies come in random pieces, `ms` apart", {"ms": 2}),
     "double": ("each reply is sent twice", {}),
     "wrong_command": ("replies (CRC good) name another command", {}),
     "broadcast": ("text lines each `ms`; `protocol` 0 CA V3, 1 ASCII, 2 SOC BAR", {"ms": 1000, "protocol": 1}),
@@ -92,7 +93,7 @@ class Faults:
         return bytes(0xAA if rand.random() < 0.1 else rand.randrange(256) for _ in range(count))
 
     def spoil(self, reply):
-        """(delay in s, bytes) that go out instead of `reply`."""
+        """[(delay in s, bytes)] that go out instead of `reply`."""
         if self.hit("wrong_command"):
             other = reply[1:2] if reply[1] > 1 else reply[2:3]
             body = bytearray(reply[:-2])
@@ -115,4 +116,12 @@ class Faults:
             noise = self._noise(spec["bytes"])
             reply = reply + noise if spec["after"] else noise + reply
         spec = self.hit("delay")
-        return (spec["ms"] / 1000 if spec else 0.0), reply
+        delay = spec["ms"] / 1000 if spec else 0.0
+        if not (spec := self.hit("split")):
+            return [(delay, reply)]
+        pieces = []
+        while reply:
+            size = self._random.randint(1, max(2, min(len(reply), 40)))
+            pieces.append((delay, reply[:size]))
+            reply, delay = reply[size:], spec["ms"] / 1000
+        return pieces

@@ -48,7 +48,8 @@ class Line:
             return
         refused = self.faults.hit("nack")  # then nothing is done
         reply = nack(command, refused["code"]) if refused else answer(frame, self.bms)
-        self._send(*self.faults.spoil(reply))
+        for delay, data in self.faults.spoil(reply):
+            self._send(delay, data)
         if self.bms.restart_asked:
             self._silent_until = self._clock() + RESTART_S
 

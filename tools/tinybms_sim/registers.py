@@ -11,14 +11,10 @@ WRITABLE = range(300, 400)
 
 RANGES = {
     300: (1200, 4500), 301: (1000, 3500), 303: (1000, 4500), 304: (100, 5000), 305: (0, 1500), 306: (10, 65500),
-    307: (4, 16),
-    308: (15, 100), 310: (5, 60), 311: (0, 60), 314: (1, 5), 315: (1200, 4500), 316: (800, 3500), 317: (1, 750),
-    318: (1, 750),
-    319: (20, 90), 320: (-40, 10), 321: (60, 95), 322: (10, 65000), 323: (0, 50000), 328: (0, 50000), 329: (0, 7),
-    331: (0, 8),
-    332: (0, 30), 333: (1, 9), 334: (0, 6), 335: (1, 7), 336: (0, 2), 337: (0, 16), 338: (0, 7), 339: (0, 1),
-    340: (0, 1),
-    341: (0, 8), 342: (0, 7), 343: (0, 2),
+    307: (4, 16), 308: (15, 100), 310: (5, 60), 311: (0, 60), 314: (1, 5), 315: (1200, 4500), 316: (800, 3500),
+    317: (1, 750), 318: (1, 750), 319: (20, 90), 320: (-40, 10), 321: (60, 95), 322: (10, 65000), 323: (0, 50000),
+    328: (0, 50000), 329: (0, 7), 331: (0, 8), 332: (0, 30), 333: (1, 9), 334: (0, 6), 335: (1, 7), 336: (0, 2),
+    337: (0, 16), 338: (0, 7), 339: (0, 1), 340: (0, 1), 341: (0, 8), 342: (0, 7), 343: (0, 2),
 }  # fmt: skip
 _BYTES = set(range(331, 344))  # high byte reserved
 _PULSES_MAX = 100_000  # 312-313 together
@@ -43,7 +39,7 @@ def allowed(changes, current, firmware):
 
     Ranges and rules are judged on what results. Reserved settings are taken and ignored; outside 300-399 nothing is.
     """
-    if not all(address in WRITABLE and _in_range(address, word) for address, word in changes.items()):
+    if not all(address in WRITABLE and in_range(address, word) for address, word in changes.items()):
         return False
 
     def after(address):
@@ -58,7 +54,8 @@ def allowed(changes, current, firmware):
     return not (firmware >= FIRMWARE_D and changes.keys() & {305, 317} and peak and peak <= after(317))
 
 
-def _in_range(address, word):
+def in_range(address, word):
+    """Whether `word` is in the range of setting `address`; what has no range is."""
     if address == 330:
         return word & 0xFF <= 2 and word >> 8 <= 30
     if address not in RANGES:

@@ -16,17 +16,20 @@ class Server:
         self._out = asyncio.Queue()
         self.line = Line(bms, time.monotonic, lambda delay, data: self._out.put_nowait((delay, data)), seed, speed)
         self._commands = Commands(self.line)
-        self._writers = set()
+        self._writers, self._servers = set(), []
         self._pty = None
 
     async def listen(self, host, port):
         """Open the UART on TCP; its URL."""
-        server = await asyncio.start_server(self._uart, host, port)
-        return "socket://{}:{}".format(host, server.sockets[0].getsockname()[1])
+        return await self._open(self._uart, host, port)
 
     async def control(self, host, port):
         """Open the control channel; its URL."""
-        server = await asyncio.start_server(self._control, host, port)
+        return await self._open(self._control, host, port)
+
+    async def _open(self, handler, host, port):
+        server = await asyncio.start_server(handler, host, port)
+        self._servers.append(server)
         return "socket://{}:{}".format(host, server.sockets[0].getsockname()[1])
 
     def open_pty(self):
