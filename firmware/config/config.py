@@ -39,6 +39,7 @@ class Config:
         self._bus = bus
         self._check = check
         self._values = None
+        self._differing = ()  # keys that are not at their default
         self._idle = False
         self.problem = ""  # why defaults are in use, for the status; "" when all is well
 
@@ -57,8 +58,10 @@ class Config:
         if stored is not None:
             self.problem = rules.apply_stored(values, stored, self._check)
         elif initial:
-            values.update(self._form().read_initial(initial, values, self._check))
+            stored = self._form().read_initial(initial, values, self._check)
+            values.update(stored)
         self._values = {key: values[key] for key in names.__dict__}
+        self._differing = tuple(key for key in stored or () if key in values)
         self.release()
 
     def get(self, key):
@@ -130,7 +133,9 @@ class Config:
         merged = dict(self._values)
         merged.update(changes)
         rules = _load("rules")
-        _load("store").write(self._directory, rules.differing(merged, self._mac))
+        stored = rules.differing(merged, set(self._differing) | set(changes), self._mac)
+        _load("store").write(self._directory, stored)
+        self._differing = tuple(stored)
         for key, value in changes.items():
             self._values[key] = value
         self.problem = rules.conflict_text(merged, self._check)

@@ -8,9 +8,9 @@ def defaults(mac):
     return {row.key: row.make_default(mac) for row in schema.rows()}
 
 
-def differing(values, mac):
-    """What of `values` is not the default: the object that is stored."""
-    return {row.key: values[row.key] for row in schema.rows() if values[row.key] != row.make_default(mac)}
+def differing(values, keys, mac):
+    """What of the `keys` of `values` is not the default: the object that is stored."""
+    return {key: values[key] for key in keys if values[key] != schema.find(key).make_default(mac)}
 
 
 def apply_stored(values, stored, check):
