@@ -39,7 +39,8 @@ class Link:
         self._clock = clock
         self._log = log
         self._parser = Parser(counters)
-        self._lock = asyncio.Lock()
+        self._taken = False  # a request is in flight
+        self._turns = []  # of those who wait for theirs: an Event each
         self._done = asyncio.Event()
         self._begun = asyncio.Event()
         self._chunk = bytearray(CHUNK)
@@ -72,7 +73,9 @@ class Link:
         Gives the length of the reply in `frame`, or NO_ANSWER (timed out), NACKED, CLOSED (the port is not open). With
         `resend` False it is sent once only.
         """
-        await self._lock.acquire()
+        if self._taken:
+            await self._turn()
+        self._taken = True
         try:
             shape = code << 8 | (third & 0xFF)
             if tx is not self._tx and (self._surplus or shape == self._shape):
@@ -96,7 +99,7 @@ class Link:
             return self._result
         finally:
             self._waiting = False
-            self._lock.release()
+            self._release()
 
     async def ask(self, tx, code, third, total=0, resend=True):
         """As `request`, and raises BmsError when there is no good reply. Copy what you need before you wait again."""
@@ -108,6 +111,26 @@ class Link:
         if length == CLOSED:
             raise BmsError("offline", "UART is not open")
         return length
+
+    # An asyncio.Lock would cost a coroutine for each poll, though hardly anybody ever waits.
+
+    async def _turn(self):
+        turn = asyncio.Event()
+        self._turns.append(turn)
+        try:
+            await turn.wait()
+        except asyncio.CancelledError:
+            if turn in self._turns:
+                self._turns.remove(turn)
+            else:  # it had just become ours
+                self._release()
+            raise
+
+    def _release(self):
+        if self._turns:
+            self._turns.pop(0).set()  # stays taken
+        else:
+            self._taken = False
 
     async def _settle(self, shape):
         """Let replies to earlier transmissions pass: `_surplus` ones, and doubles that look like the coming reply."""

@@ -15,6 +15,10 @@ _STATISTICS_MS = const(60_000)
 _EVENTS_MS = const(10_000)
 _EVENTS_FAULT_MS = const(1_000)  # in fault, and no event says why
 _QUALIFY = const(2)  # good polls in a row
+_SETTINGS = const(1)  # slow blocks
+_EVENTS = const(2)
+_VERSION = const(3)
+_STATISTICS = const(4)
 _UNREAD = const(0)  # what became of reading the settings
 _READ = const(1)
 _REFUSED = const(2)  # they are implausible
@@ -50,13 +54,16 @@ class Poller:
     async def run(self):
         """Never returns. Polls keep their period; one that took longer delays the next by little."""
         clock = self._clock
+        link = self._link
         start = clock.ticks_ms()
         while True:
             self._check_lost()
             if self._ready or await self._get_ready():
-                await self._fast()
-            if self._ready:
-                await self._slow()
+                self._counters.polls += 1
+                self._fast(await link.request(self._tx_fast, frames.READ, _FAST_BYTES))
+            block = self._due() if self._ready else 0
+            if block:
+                await self._slow(block)
             start = clock.ticks_add(start, self.interval_ms)
             now = clock.ticks_ms()
             left = clock.ticks_diff(start, now)
@@ -79,9 +86,8 @@ class Poller:
 
     # --- the fast block ---
 
-    async def _fast(self):
-        self._counters.polls += 1
-        result = await self._link.request(self._tx_fast, frames.READ, _FAST_BYTES)
+    def _fast(self, result):
+        """Deal with what the request for registers 0-55 gave."""
         self._check_lost()  # even if this very reply is the first one back: it may be another battery by now
         if result <= 0:
             self._failed(self._text(result))
@@ -158,19 +164,28 @@ class Poller:
         self._since = self._statistics_due = self._clock.ticks_ms()
         return True
 
-    async def _slow(self):
-        """Read at most one slow block between two polls."""
+    def _due(self):
+        """Which slow block is due, 0 for none."""
         now = self._clock.ticks_ms()
         diff = self._clock.ticks_diff
         if diff(now, self._settings_due) >= 0:
-            if await self._settings() == _REFUSED:
-                self._ready = False  # settings that cannot be: no poll counts until they can
-        elif diff(now, self._events_due) >= 0:
+            return _SETTINGS
+        if diff(now, self._events_due) >= 0:
+            return _EVENTS
+        if not self._version_known and diff(now, self._version_due) >= 0:
+            return _VERSION
+        return _STATISTICS if diff(now, self._statistics_due) >= 0 else 0
+
+    async def _slow(self, block):
+        """Read one slow block between two polls."""
+        if block == _EVENTS:
             await self._read_events()
-        elif not self._version_known and diff(now, self._version_due) >= 0:
+        elif block == _VERSION:
             await self._version()
-        elif diff(now, self._statistics_due) >= 0:
+        elif block == _STATISTICS:
             await self._statistics()
+        elif await self._settings() == _REFUSED:
+            self._ready = False  # settings that cannot be: no poll counts until they can
 
     def _in(self, ms):
         return self._clock.ticks_add(self._clock.ticks_ms(), ms)

@@ -357,3 +357,38 @@ def test_no_frame_is_lost_in_noise():
     for size in (1, 2, 5, 31, 256):
         p = parser()
         assert len([f for f in feed(p, stream, size) if f == REPLY]) == 60
+
+
+# --- what the benchmark does ---
+
+
+def as_bytecode(path):
+    """The module at `path` with its viper functions as bytecode, as `crc` says; None where there is no source."""
+    try:
+        with open(path) as file:
+            source = file.read()
+    except OSError:
+        return None
+    names = {}
+    exec(source.replace("@micropython.viper\n", "").replace("ptr16(", "("), names)
+    return names
+
+
+def test_viper_and_bytecode_agree():
+    crc, dec = as_bytecode("firmware/bms/crc.py"), as_bytecode("firmware/bms/decode.py")
+    if crc is None or dec is None:
+        return
+    random.seed(5)
+    for _ in range(60):
+        frame = bytes(random.getrandbits(8) for _ in range(117))
+        assert crc["crc16"](frame, 3, 100) == crc16(frame, 3, 100)
+        frame = bytes(random.choice(b"\xaa\x03\x04\x00\x12") for _ in range(20))
+        for third in (4, -1):
+            code = 3 if third > 0 else 0x12
+            assert crc["find"](frame, 0, 20, code, third, code) == find(frame, 0, 20, code, third, code)
+        frame = bytes(random.getrandbits(8) for _ in range(117))
+        one, two = (array("i", (0 for _ in range(decode.SIZE))) for _ in range(2))
+        cells, soh = random.randrange(4, 17), random.getrandbits(1)
+        decode.fast(frame, one, cells, soh)
+        dec["fast"](frame, two, cells, soh)
+        assert one == two

@@ -338,6 +338,7 @@ async def heap_with_asyncio(n=20):
         rig.clock.ticks_ms(), 100_000
     )
     poller._version_known = True
+    poller._status = fields.IDLE  # no change, so nothing but fast polls
     rig.live.data[fields.SET_CELLS] = 14
     poller.interval_ms = 5
     task = asyncio.create_task(bms.run())
