@@ -84,8 +84,8 @@ TABLE = (
     (INTERNAL, _NONE, -1, 0, 0, 0, 1 << 0x0E | 1 << 0x0F, 0),
     # 0x38, 0x39 charger voltage too high or too low to set SoC to 100 %; also: old settings (below)
     (INTERNAL + _WARNING, _NONE, -1, 0, 0, 0, 0, 1 << 0x08 | 1 << 0x09),
-    # spread >= 308 + 450 mV until 50 mV less; warning from 308 + 250 mV. 308 is where balancing stops, and an LFP pack spreads
-    # by 200 mV at the ends of a normal day; the warning does not look at a pack that is nearly empty (lowest cell <= 301 + 100 mV)
+    # spread >= 308 + 450 mV until 50 mV less; warning from 308 + 250 mV. 308 is where balancing stops, and an LFP pack
+    # spreads by 200 mV at the ends of a normal day; the warning spares a nearly empty pack (lowest cell <= 301 + 100 mV)
     (_IMBALANCE, _SPREAD, _308, 100, 450, 50, 0, 0),
     (_IMBALANCE + _WARNING, _SPREAD_MIDDLE, _308, 100, 250, 50, 0, 0),
 )

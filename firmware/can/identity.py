@@ -22,7 +22,7 @@ def own(text):
 
 def serial_text(data):
     """The BMS serial number (registers 504-509) as 24 hex digits, low byte of each word first; "" while it is not known."""
-    words = data[_live.SERIAL : _live.SERIAL + 6]
+    words = tuple(data[_live.SERIAL : _live.SERIAL + 6])
     if _ABSENT in words:
         return ""
     return "".join("%02X%02X" % (word & 255, word >> 8 & 255) for word in words)
@@ -37,8 +37,9 @@ def hardware_text(data):
 def fill(frames, data, config, log):
     """Write the texts into `frames` (a Frames); gives the mask of the frames that have one.
 
-    Called at start and when configuration or BMS version change.    0x35E must match 0x370: with one of the two names configured, both say that one. The serial number has 16 places on CAN: the
-    last 16 of the 24 hex digits, because the manufacturer names a unit by its last three bytes.
+    Called at start and when configuration or BMS version change. 0x35E must match 0x370: with one of the two names configured,
+    both say that one. The serial number has 16 places on CAN: the last 16 of the 24 hex digits, because the manufacturer names
+    a unit by its last three bytes.
     """
 
     def setting(key):

@@ -8,7 +8,6 @@ import asyncio
 from micropython import const
 
 _SPEEDS = {10000: 0, 20000: 1, 50000: 2, 100000: 3, 125000: 4, 250000: 5, 500000: 6, 800000: 7, 1000000: 8}
-_CR = const(13)
 _BEL = const(7)
 _LINE_MAX = const(32)  # "T" + 8 + 1 + 16 + 4 of time stamp
 _BACKOFF_MS = const(250)
@@ -203,7 +202,7 @@ class Slcan:
         line = self._line
         for i in range(n):
             byte = buffer[i]
-            if byte == _CR or byte == _BEL or byte == 10:
+            if byte in b"\r\n\x07":
                 if byte == _BEL:
                     self._fail("REFUSED")
                 elif self._length and not self._skipping:

@@ -69,6 +69,10 @@ async def until(condition):
     raise AssertionError("timed out")
 
 
+async def running(driver):
+    await until(lambda: driver.state == "RUNNING")
+
+
 def test_encode():
     line = bytearray(22)
     data = bytes((0x48, 0x02, 0x00, 0x05, 0x00, 0x05, 0xAE, 0x01))
@@ -88,7 +92,17 @@ def test_parse():
     assert parse(b"t30781234567856494300") == 8 << 11 | 0x307 and data == b"\x12\x34\x56\x78VIC\0"
     assert parse(b"t3072abCD1234") == 2 << 11 | 0x307 and data[:2] == b"\xab\xcd"  # with a time stamp
     assert parse(b"t3050") == 0x305
-    for bad in (b"t", b"t305", b"t3051", b"t30519", b"t8000", b"t3059000000000000000000", b"t30x100", b"t305100AB5", b"x3050"):
+    for bad in (
+        b"t",
+        b"t305",
+        b"t3051",
+        b"t30519",
+        b"t8000",
+        b"t3059000000000000000000",
+        b"t30x100",
+        b"t305100AB5",
+        b"x3050",
+    ):
         assert parse(bad) == -1, bad
 
 
@@ -153,7 +167,7 @@ async def test_answers_are_tolerated():
         port.answers = answers
         driver = make(port)
         await driver.start()
-        await until(lambda: driver.state == "RUNNING")
+        await running(driver)
         assert driver.errors == errors, (answers, driver.errors)
         driver.stop()
 

@@ -1,0 +1,274 @@
+"""When which frame goes out, and what old data does to the limits (DESIGN 4 and 5; victron_can facts 5).
+
+`tick` is the whole of it: it looks at the clock and the ages, encodes at the start of a second and sends one frame a call. It
+allocates nothing and needs nobody else, so a `machine.Timer` can call it while the loop hangs; on a host the loop calls it.
+The second is kept on a grid: each due time is the one before plus 1000 ms, whenever the tick came.
+"""
+
+from micropython import const
+
+from firmware import bus as _bus
+from firmware import live as _live
+from firmware.can import alarms as _alarms
+from firmware.can import frames as _frames
+from firmware.can import identity
+
+_ABSENT = const(0x3FFFFFFF)
+_PERIOD_MS = const(1000)
+_SLOW_EVERY = const(10)  # periods
+_GAP_MS = const(5)  # at least, between two frames
+_LATE_MS = const(500)  # so late, the grid starts anew instead of sending twice
+
+# No good poll for so long (DESIGN 5)
+_STALE_MS = const(5_000)  # no charging
+_NO_DISCHARGE_MS = const(10_000)
+_SILENT_MS = const(15_000)
+# Settings not read again for so long
+_SETTINGS_OLD_S = const(600)  # no charging
+_SETTINGS_DEAD_S = const(1200)  # no discharging
+
+_CVL_MAX_MV = const(64_000)  # above this no 48 V system is charged, whatever the settings say
+
+# Indices of Frames.work
+_CVL = const(0)
+_CCL = const(1)
+_DCL = const(2)
+_ALARM_BITS = const(3)
+_WARNING_BITS = const(4)
+_GOOD = const(5)
+
+_ON_BUS = ("RUNNING", "ERROR_PASSIVE")  # states in which an accepted frame gets out
+
+
+class Schedule:
+    """Owns frames, alarms and periods. `charge` is the ChargeControl; its `update()` runs at each poll and each second.
+
+    To be read by others: `speaking` (frames go out), `stale` (the data behind them is over 5 s old), `fault` ("", "STALE",
+    "SETTINGS" or "CHARGE"), `sent_at` (ticks of the last 0x351, None before one).
+    """
+
+    def __init__(self, driver, live, bus, clock, config, charge, log):
+        self.driver = driver
+        self.frames = _frames.Frames()
+        self.alarms = _alarms.Alarms(live)
+        self.speaking = False
+        self.stale = False
+        self.fault = ""
+        self.sent_at = None
+        self.timer_driven = False  # set by who attached `tick` to a hardware timer
+        self._live = live
+        self._bus = bus
+        self._clock = clock
+        self._config = config
+        self._charge = charge
+        self._log = log
+        self._updated = None  # ticks of the last update of charge that worked
+        self._broken = False  # the last one did not
+        self._due = clock.ticks_ms()  # start of the next second
+        self._frame_at = self._due  # ticks of the last frame
+        self._slow_in = 0  # periods to the next slow frames
+        self._pending = 0  # frames to send, a bit each
+        self._known = 0  # frames whose values are known
+        self._sent = 0  # frames sent and not yet published
+        self._changed = False  # limits changed and not yet published
+        self._cvl = 0  # last CVL on the wire, mV
+        self._version = -1
+        self._texts = 0  # identity frames that are filled; 0: not yet
+        bus.subscribe(_bus.POLL, self._on_poll)
+        bus.subscribe(_bus.CONFIG, self._on_config)
+
+    # What the bus brings
+
+    def _on_poll(self, topic, payload):
+        self.update()
+        if not self.speaking:
+            if self._live.qualified:
+                self.name()
+                if not self.timer_driven:
+                    self.tick()
+        elif self._drops(_CCL, self._charge.ccl_ma) or self._drops(_DCL, self._charge.dcl_ma):
+            # charging or discharging is forbidden from now on: the GX need not wait for the next second
+            self._encode(self.age_ms())
+            self._pending |= 1 << _frames.LIMITS
+            if not self.timer_driven:
+                self.tick()
+
+    def _drops(self, which, target):
+        return target < 100 <= self.frames.work[which]
+
+    def _on_config(self, topic, keys):
+        for key in keys:
+            if key.startswith("charge."):
+                self._charge.configure()
+                break
+        self._version = -1
+        self.update()
+
+    def update(self):
+        """Run charge control; while it fails or has no limits, its last result ages like the data."""
+        try:
+            self._charge.update()
+            if self._charge.ready:
+                self._updated = self._clock.ticks_ms()
+            self._broken = False
+        except Exception as error:
+            if not self._broken:
+                self._broken = True
+                self._log.error("can", "charge control: %r" % error)
+
+    def name(self):
+        """Write the texts when they are not there yet, or the configuration or the version of the BMS changed."""
+        version = 0
+        for i in range(_live.HARDWARE, _live.SERIAL + 6):
+            version = (version * 31 + self._live.data[i]) & 0xFFFFF
+        if version != self._version:
+            self._version = version
+            self._texts = identity.fill(self.frames, self._live.data, self._config, self._log)
+            if self.speaking and not self.stale:
+                self._pending |= self._texts
+
+    # The tick
+
+    def age_ms(self):
+        """Milliseconds that the limits are old: of the data, or of charge control's last good run if that is older."""
+        age = self._live.steering_age_ms()
+        if self._updated is None:
+            return _live.AGE_MAX_MS
+        run = self._clock.ticks_diff(self._clock.ticks_ms(), self._updated)
+        if run < 0 or run > _SILENT_MS:
+            self._updated = None  # old stays old
+            return _live.AGE_MAX_MS
+        return run if run > age else age
+
+    def tick(self, timer=None):
+        """Send what is due: at most one frame. Allocates nothing. `timer`: ignored."""
+        self.driver.poll()
+        now = self._clock.ticks_ms()
+        age = self.age_ms()
+        if not self.speaking:
+            if not self._live.qualified or age >= _STALE_MS or not self._texts:
+                return
+            self._start(now)
+        elif age >= _SILENT_MS:
+            self._stop()
+            return
+        late = self._clock.ticks_diff(now, self._due)
+        if late >= 0:
+            self._due = self._clock.ticks_add(now if late > _LATE_MS else self._due, _PERIOD_MS)
+            self._second(age)
+        if self._pending and self._clock.ticks_diff(now, self._frame_at) >= _GAP_MS:
+            self._send(now)
+
+    def _start(self, now):
+        self.speaking = True
+        self._due = now
+        self._frame_at = self._clock.ticks_add(now, -_GAP_MS)
+        self._slow_in = 0
+
+    def _stop(self):
+        """No frame of any id until new data qualifies."""
+        self.speaking = False
+        self.stale = False
+        self._pending = 0
+        self._nothing_sent()
+
+    def _second(self, age):
+        was_stale = self.stale
+        self._encode(age)
+        if was_stale and not self.stale:  # the BMS is back: everything once
+            self._slow_in = 0
+        pending = _frames.CORE_MASK
+        self._slow_in -= 1
+        if self._slow_in < 0:
+            self._slow_in = _SLOW_EVERY - 1
+            pending = _frames.ALL_MASK
+        if self.stale:
+            pending &= _frames.ALL_MASK ^ _frames.OLD_MASK
+        self._pending |= pending & self._known
+
+    def _encode(self, age):
+        """Bring all frames up to date: limits by the rows of DESIGN 5, alarms, numbers."""
+        frames, charge = self.frames, self._charge
+        work = frames.work
+        settings_age = self._live.settings_age_s()
+        stale = age >= _STALE_MS
+        cvl, ccl, dcl = min(charge.cvl_mv, _CVL_MAX_MV), charge.ccl_ma, charge.dcl_ma
+        if stale or not charge.ready:
+            ccl = 0
+            cvl = self._cvl
+            if 0 < charge.float_cvl_mv < cvl:
+                cvl = charge.float_cvl_mv
+        if settings_age >= _SETTINGS_OLD_S:
+            ccl = 0
+        if age >= _NO_DISCHARGE_MS or settings_age >= _SETTINGS_DEAD_S:
+            dcl = 0
+        self.stale = stale
+        self.fault = (
+            "CHARGE" if self._broken else "STALE" if stale else "SETTINGS" if settings_age >= _SETTINGS_OLD_S else ""
+        )
+        self.alarms.evaluate(stale, settings_age >= _SETTINGS_OLD_S)
+        work[_CVL] = cvl
+        work[_CCL] = ccl
+        work[_DCL] = dcl
+        work[_ALARM_BITS] = self.alarms.active
+        work[_WARNING_BITS] = self.alarms.warnings
+        work[_GOOD] = 0 if stale else 1
+        data = self._live.data
+        self._known = self._texts | _frames.core(data, work, frames.buffer) | _frames.slow(data, work, frames.buffer)
+        if stale:
+            self._pending &= _frames.ALL_MASK ^ _frames.OLD_MASK
+
+    def _send(self, now):
+        pending = self._pending
+        index = 0
+        while not pending & 1:
+            pending >>= 1
+            index += 1
+        self._pending &= self._pending - 1
+        self._frame_at = now
+        accepted = self.driver.send(_frames.IDS[index], self.frames.frames[index])
+        if accepted:
+            self._sent |= 1 << index
+        if index == _frames.LIMITS:
+            if accepted and self.driver.state in _ON_BUS:
+                self._note_sent(now)
+            else:
+                self._nothing_sent()
+
+    def _note_sent(self, now):
+        """0x351 went out: what it said is what the rest of the house shows."""
+        work, data = self.frames.work, self._live.data
+        self.sent_at = now
+        self._cvl = work[_CVL]
+        for i in range(3):
+            value = work[i] // 100 * 100
+            if data[_live.CVL + i] != value:
+                data[_live.CVL + i] = value
+                self._changed = True
+
+    def _nothing_sent(self):
+        data = self._live.data
+        for i in range(3):
+            if data[_live.CVL + i] != _ABSENT:
+                data[_live.CVL + i] = _ABSENT
+                self._changed = True
+
+    # The loop's part
+
+    def flush(self):
+        """Publish what the ticks did: sent frames, changed limits."""
+        sent, self._sent = self._sent, 0
+        if sent and self._bus.wants(_bus.CAN_FRAME):
+            for index in range(_frames.COUNT):
+                if sent >> index & 1:
+                    self._bus.publish(_bus.CAN_FRAME, ("TX", _frames.IDS[index], bytes(self.frames.frames[index])))
+        if self._changed:
+            self._changed = False
+            self._bus.publish(_bus.LIMITS)
+
+    def wait_ms(self):
+        """How long the loop may sleep until the next tick (1-20 ms)."""
+        if self._pending:
+            return _GAP_MS + 1
+        left = self._clock.ticks_diff(self._due, self._clock.ticks_ms()) if self.speaking else 20
+        return 1 if left < 1 else 20 if left > 20 else left
