@@ -146,10 +146,11 @@ def test_ring_goes_round():
 def test_callbacks_inside_every_access():
     driver, model, clock = up()
     read, write = driver._read, driver._write
-    state = [False, 0]
+    state = [False, 0, 1]
 
     def callback():  # what a soft timer does: runs between two bytecodes of whatever runs
-        if not state[0]:
+        state[2] = (state[2] * 75 + 74) % 65537  # not at each access, else it would do all the work itself
+        if not state[0] and state[2] % 5 == 0:
             state[0] = True
             state[1] += 1
             driver.send(0x100 + state[1] % 5, bytes([state[1] & 255]))
@@ -172,6 +173,50 @@ def test_callbacks_inside_every_access():
     assert model.violations == [] and driver.state == "RUNNING" and driver.resets == 0
     assert [data[0] for can_id, data in model.sent if can_id == 0x351] == list(range(60))
     assert len(driver.heard) == 60 and state[1] > 1000
+
+
+def test_real_callbacks_between_any_two_bytecodes():
+    import _thread
+    import micropython
+    import time
+
+    driver, model, clock = up()
+    count = [0, False]
+    data = bytearray(8)
+
+    def tick(_):
+        count[0] += 1
+        for i in range(8):
+            data[i] = count[0] & 255
+        driver.send(0x351, data)
+        driver.poll()
+
+    def interrupt():
+        for _ in range(3000):
+            try:
+                micropython.schedule(tick, None)
+            except RuntimeError:
+                pass  # the last one is still waiting
+            time.sleep_us(50)
+        count[1] = True
+
+    _thread.start_new_thread(interrupt, ())
+    mine = bytearray(8)
+    n = 0
+    while not count[1]:
+        n += 1
+        for i in range(8):
+            mine[i] = n & 255
+        driver.send(0x351, mine)
+        driver.send(0x355, mine)
+        clock.advance(1)  # only here: so frames are loaded here too, and the callback may come in the middle
+        driver.poll()
+    assert count[0] > 100
+    pass_time(driver, clock, 50)
+    assert model.violations == [] and driver.state == "RUNNING" and driver.resets == 0
+    assert driver.sent == len(model.sent) and {can_id for can_id, _ in model.sent} == {0x351, 0x355}
+    for _, sent in model.sent:
+        assert sent == bytes([sent[0]] * 8)  # no frame is a mix of two
 
 
 # memory
