@@ -21,6 +21,8 @@ class Bms:
     `run` to be going.
     """
 
+    Error = BmsError
+
     def __init__(self, port, live, bus, clock, config, log):
         self.counters = frames.Counters()
         self.events = Events()
@@ -34,6 +36,13 @@ class Bms:
     def reason(self):
         """Why the last poll did not count, "" when it did."""
         return self._poller.reason
+
+    @property
+    def catalogue(self):
+        """The settings for people (firmware.bms.catalogue), loaded when asked."""
+        from firmware.bms import catalogue
+
+        return catalogue
 
     @property
     def event_base(self):

@@ -3,8 +3,6 @@
 import asyncio
 from micropython import const
 from firmware import live as field
-from firmware.bms import catalogue
-from firmware.bms.errors import BmsError
 from firmware.http.api import ApiError, guarded, read_json, reply, stream
 
 _FIRST = const(300)
@@ -27,7 +25,7 @@ class Registers:
         """The 44 words of 0x1D, None from a BMS that does not know it."""
         try:
             return await self._bms.read_limits(option)
-        except BmsError:
+        except self._bms.Error:
             return None
 
     async def get(self, request):
@@ -38,12 +36,13 @@ class Registers:
         if self._parts.live.connected():
             try:
                 words = await self._bms.read(_FIRST, _COUNT)
-            except BmsError:
+            except self._bms.Error:
                 pass  # the catalogue is worth showing without values
             else:
                 lows, highs = await self._limits(_MIN), await self._limits(_MAX)
                 defaults = await self._limits(_DEFAULT)
         firmware = self._parts.live.get(field.FIRMWARE)
+        catalogue = self._bms.catalogue
         entries = (
             catalogue.entry(line, language, words, lows, highs, defaults, firmware) for line in catalogue.lines()
         )
@@ -57,12 +56,13 @@ class Registers:
         async with self._lock:
             try:
                 return await self._write(name, body["value"])
-            except catalogue.RegisterError as error:
+            except self._bms.catalogue.RegisterError as error:
                 raise ApiError(400, "INVALID_REGISTER", "Invalid register", error.details)
-            except BmsError as error:
+            except self._bms.Error as error:
                 raise _bms_error(error)
 
     async def _write(self, name, value):
+        catalogue = self._bms.catalogue
         line = catalogue.find(name)
         words = await self._bms.read(_FIRST, _COUNT)
         lows, highs = await self._limits(_MIN), await self._limits(_MAX)

@@ -1,7 +1,6 @@
 """GET /api/system/tasks, /info, /logs; POST /api/system/restart, /time."""
 
 from micropython import const
-from firmware.bms.errors import BmsError
 from firmware.http.api import ApiError, guarded, int_arg, read_json, reply, stream
 
 _BMS_RESTART = const(5)  # option of command 0x02 (tinybms_uart facts 4)
@@ -116,7 +115,7 @@ async def _restart_bms(parts, delay_ms):
     last_bms_restart = now
     try:
         confirmed = await parts.bms.command(_BMS_RESTART)
-    except BmsError as error:
+    except parts.bms.Error as error:
         parts.log.warning("http", "BMS restart failed (%s), the gateway restarts instead" % error)
         return _restart_gateway(parts, delay_ms, True, error.code, 202)
     return _answer("scheduled", 200, True, "ok" if confirmed else "sent", False, 0)
