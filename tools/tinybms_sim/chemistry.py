@@ -10,8 +10,7 @@ CHEMISTRY = {
         0.07, (3600, 2900, 3400, 3750, 2700),
         ((-0.08, 0.5), (-0.02, 2.0), (0, 2.6), (0.01, 2.8), (0.03, 2.98), (0.06, 3.1), (0.1, 3.19), (0.2, 3.245), (0.3, 3.275),
          (0.4, 3.288), (0.5, 3.293), (0.6, 3.302), (0.7, 3.324), (0.8, 3.33), (0.9, 3.334), (0.95, 3.342),
-         (0.98, 3.375),
-         (0.99, 3.43), (1, 3.59), (1.01, 3.76), (1.15, 4.9)),
+         (0.98, 3.375), (0.99, 3.43), (1, 3.59), (1.01, 3.76), (1.15, 4.9)),
     ),
     "nmc": (
         0.1, (4150, 3200, 3900, 4220, 3000),
@@ -29,9 +28,9 @@ CHEMISTRY = {
 def default_settings(chemistry="lfp", cells=16, capacity_ah=280.0):
     """Registers 300-343 of a sound configuration: {register: word} (tinybms_uart facts 9)."""
     full, empty, balance, over, under = CHEMISTRY[chemistry][1]
-    tail = max(100, min(5000, round(capacity_ah * 7.15)))  # 2 A for 280 Ah
+    tail = max(100, min(5000, round(capacity_ah / 14) * 100))  # 2 A for 280 Ah
     return dict.fromkeys(range(300, 344), 0) | {
-        300: full, 301: empty, 303: balance, 304: 2000 if capacity_ah == 280 else tail, 305: 200,
+        300: full, 301: empty, 303: balance, 304: tail, 305: 200,
         306: round(capacity_ah * 100), 307: cells, 308: 15, 310: 5, 311: 0, 312: 1000, 314: 1, 315: over, 316: under,
         317: 150, 318: 100, 319: 60, 320: 0, 321: 90, 322: 6000, 323: 0xFFFF, 328: 0xFFFF, 330: 0x0301, 331: 0,
         332: 5, 333: 1, 335: 1, 338: 3, 343: 1,
