@@ -145,11 +145,11 @@ class GxSim:
                 self.status = "LOST"
                 self.note("LOST")
             if now >= next_send:
-                next_send = max(next_send + PERIOD_S, now)
+                next_send = max(next_send, now - PERIOD_S) + PERIOD_S  # late is late, but not twice
                 self._speak()
             if self._steer:
                 self._steer.move(self.limits())
-            self._end.wait(0.1)
+            self._end.wait(max(0.0, min(0.1, next_send - time.monotonic())))
 
     def _speak(self):
         frames = [(0x305, bytes(8)), (0x307, INVERTER_ID)]
