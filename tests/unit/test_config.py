@@ -279,6 +279,7 @@ def test_damaged_file_is_set_aside():
         "{",
         good[:-3],
         good.replace("Net", "Nat"),
+        good.replace("crc", "crd"),
         "[]",
         "{}",
         good + "x",
