@@ -51,18 +51,17 @@ class Can:
 
     async def run(self):
         """Start the driver and keep everything going. A driver that cannot start is reported and stays STOPPED."""
-        started = False
         if self._config.get("can.enabled"):
             try:
                 await self.driver.start()
-                started = True
+                self.schedule.running = True
             except (OSError, ValueError) as error:
                 self._log.error("can", "cannot start: %s" % error)
         while True:
-            self.work(started)
+            self.work()
             await asyncio.sleep_ms(self.schedule.wait_ms())
 
-    def work(self, started=True):
+    def work(self):
         """One pass of the loop."""
         schedule = self.schedule
         if self._clock.ticks_diff(self._clock.ticks_ms(), self._second) >= _SECOND_MS:
@@ -71,7 +70,11 @@ class Can:
             if schedule.speaking:
                 schedule.name()
             self.presence.check()
-        if started and not schedule.timer_driven:
+            # ages only saturate when somebody asks for them
+            schedule.age_ms()
+            self._live.age_ms()
+            self._live.settings_age_s()
+        if not schedule.timer_driven:
             schedule.tick()
         schedule.flush()
         if self._rx_count:

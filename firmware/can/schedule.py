@@ -55,6 +55,7 @@ class Schedule:
         self.stale = False
         self.fault = ""
         self.sent_at = None
+        self.running = False  # set once the driver has started
         self.timer_driven = False  # set by who attached `tick` to a hardware timer
         self._live = live
         self._bus = bus
@@ -67,7 +68,8 @@ class Schedule:
         self._due = clock.ticks_ms()  # start of the next second
         self._frame_at = self._due  # ticks of the last frame
         self._slow_in = 0  # periods to the next slow frames
-        self._pending = 0  # frames to send, a bit each
+        self._pending = 0  # frames to send, a bit each; only `tick` changes it
+        self._extra = 0  # frames that others want sent besides the grid
         self._known = 0  # frames whose values are known
         self._sent = 0  # frames sent and not yet published
         self._changed = False  # limits changed and not yet published
@@ -75,6 +77,7 @@ class Schedule:
         self._version = -1
         self._texts = 0  # identity frames that are filled; 0: not yet
         bus.subscribe(_bus.POLL, self._on_poll)
+        bus.subscribe(_bus.BMS_EVENTS, self._on_poll)
         bus.subscribe(_bus.CONFIG, self._on_config)
 
     # What the bus brings
@@ -82,16 +85,16 @@ class Schedule:
     def _on_poll(self, topic, payload):
         self.update()
         if not self.speaking:
-            if self._live.qualified:
-                self.name()
-                if not self.timer_driven:
-                    self.tick()
+            if not self._live.qualified:
+                return
+            self.name()
         elif self._drops(_CCL, self._charge.ccl_ma) or self._drops(_DCL, self._charge.dcl_ma):
             # charging or discharging is forbidden from now on: the GX need not wait for the next second
-            self._encode(self.age_ms())
-            self._pending |= 1 << _frames.LIMITS
-            if not self.timer_driven:
-                self.tick()
+            self._extra |= 1 << _frames.LIMITS
+        else:
+            return
+        if not self.timer_driven:
+            self.tick()
 
     def _drops(self, which, target):
         return target < 100 <= self.frames.work[which]
@@ -124,8 +127,8 @@ class Schedule:
         if version != self._version:
             self._version = version
             self._texts = identity.fill(self.frames, self._live.data, self._config, self._log)
-            if self.speaking and not self.stale:
-                self._pending |= self._texts
+            if self.speaking:
+                self._extra |= self._texts
 
     # The tick
 
@@ -142,20 +145,28 @@ class Schedule:
 
     def tick(self, timer=None):
         """Send what is due: at most one frame. Allocates nothing. `timer`: ignored."""
+        if not self.running:
+            return
         self.driver.poll()
         now = self._clock.ticks_ms()
-        age = self.age_ms()
         if not self.speaking:
-            if not self._live.qualified or age >= _STALE_MS or not self._texts:
+            if not self._live.qualified or not self._texts or self.age_ms() >= _STALE_MS:
                 return
             self._start(now)
-        elif age >= _SILENT_MS:
+        late = self._clock.ticks_diff(now, self._due)
+        if late < 0 and not self._pending and not self._extra:
+            return
+        age = self.age_ms()
+        if age >= _SILENT_MS:
             self._stop()
             return
-        late = self._clock.ticks_diff(now, self._due)
         if late >= 0:
             self._due = self._clock.ticks_add(now if late > _LATE_MS else self._due, _PERIOD_MS)
             self._second(age)
+        elif self._extra:
+            self._encode(age)
+            self._pending |= self._extra & self._known
+        self._extra = 0
         if self._pending and self._clock.ticks_diff(now, self._frame_at) >= _GAP_MS:
             self._send(now)
 
@@ -169,7 +180,7 @@ class Schedule:
         """No frame of any id until new data qualifies."""
         self.speaking = False
         self.stale = False
-        self._pending = 0
+        self._pending = self._extra = 0
         self._nothing_sent()
 
     def _second(self, age):
@@ -182,9 +193,7 @@ class Schedule:
         if self._slow_in < 0:
             self._slow_in = _SLOW_EVERY - 1
             pending = _frames.ALL_MASK
-        if self.stale:
-            pending &= _frames.ALL_MASK ^ _frames.OLD_MASK
-        self._pending |= pending & self._known
+        self._pending |= (pending | self._extra) & self._known
 
     def _encode(self, age):
         """Bring all frames up to date: limits by the rows of DESIGN 5, alarms, numbers."""
@@ -195,9 +204,8 @@ class Schedule:
         cvl, ccl, dcl = min(charge.cvl_mv, _CVL_MAX_MV), charge.ccl_ma, charge.dcl_ma
         if stale or not charge.ready:
             ccl = 0
-            cvl = self._cvl
-            if 0 < charge.float_cvl_mv < cvl:
-                cvl = charge.float_cvl_mv
+            floating = charge.float_cvl_mv
+            cvl = min(self._cvl, floating) if self._cvl and floating else self._cvl or floating or cvl  # never 0
         if settings_age >= _SETTINGS_OLD_S:
             ccl = 0
         if age >= _NO_DISCHARGE_MS or settings_age >= _SETTINGS_DEAD_S:
@@ -216,7 +224,8 @@ class Schedule:
         data = self._live.data
         self._known = self._texts | _frames.core(data, work, frames.buffer) | _frames.slow(data, work, frames.buffer)
         if stale:
-            self._pending &= _frames.ALL_MASK ^ _frames.OLD_MASK
+            self._known &= _frames.ALL_MASK ^ _frames.OLD_MASK
+            self._pending &= self._known
 
     def _send(self, now):
         pending = self._pending
@@ -267,7 +276,9 @@ class Schedule:
             self._bus.publish(_bus.LIMITS)
 
     def wait_ms(self):
-        """How long the loop may sleep until the next tick (1-20 ms)."""
+        """How long the loop may sleep until the next tick (1-20 ms), or until it publishes what the timer did."""
+        if self.timer_driven:
+            return 50
         if self._pending:
             return _GAP_MS + 1
         left = self._clock.ticks_diff(self._due, self._clock.ticks_ms()) if self.speaking else 20

@@ -1,4 +1,4 @@
-"""Periods, start, and each row of DESIGN 5 that concerns CAN, with a fake clock, a fake driver and a stand-in for ChargeControl."""
+"""Periods, start, and each row of DESIGN 5 that concerns CAN: fake clock, fake driver, a stand-in for ChargeControl."""
 
 import struct
 
@@ -87,6 +87,7 @@ class World:
         self.log = FakeLog()
         self.can = C.Can(self.driver, self.live, self.bus, self.clock, FakeConfig(dict(CONFIG)), self.charge, self.log)
         self.schedule = self.can.schedule
+        self.schedule.running = True  # the driver has started
         self.polling = False
         self.hung = False
         self.reread = True  # settings, each 60 s
@@ -449,10 +450,60 @@ def test_config_change():
     assert last(world.take(), 0x35E) == b"Acme\0\0\0\0" and world.charge.configured == 1
 
 
+def test_never_cvl_zero():
+    """An adapter that comes while the data is already old: nothing was sent before, so CVL is float."""
+    world = World()
+    world.driver.accept = False
+    world.connect()
+    world.run(2_000)
+    world.polling = False
+    world.run(6_000)
+    world.driver.accept = True
+    world.run(2_000)
+    assert limits(world.take()) == (540, 0, 900)
+
+
+def test_timer_drives():
+    """The timer ticks each 10 ms, the loop comes by only each 50 ms; a poll leads to a frame in the next tick."""
+    world = World()
+    world.schedule.timer_driven = True
+    world.step = 10
+    work = world.can.work
+    world.can.work = lambda: (world.schedule.tick(None), world.clock.uptime_ms() % 50 or work())
+    world.connect()
+    world.run(12_000)
+    frames = world.take()
+    assert [f[1] for f in frames[:19]] == list(F.IDS) and frames[18][0] <= 200
+    t = times(frames, 0x351)
+    assert len(t) == 12 and all(b - a == 1000 for a, b in zip(t, t[1:])), t
+    world.charge.forbid_charge = True
+    world.run(400)
+    assert limits(world.take())[1] == 0
+
+
+def test_disabled():
+    world = World()
+    world.schedule.running = False
+    world.connect()
+    world.run(3_000)
+    assert world.take() == [] and world.can.limits()["cvl_mv"] is None
+
+
 def test_status_object():
     world = connected(500)
     status = world.can.status()
-    for key in "enabled state speed tx_pin rx_pin protocol messages_sent messages_received errors last_error".split():
+    for key in [
+        "enabled",
+        "state",
+        "speed",
+        "tx_pin",
+        "rx_pin",
+        "protocol",
+        "messages_sent",
+        "messages_received",
+        "errors",
+        "last_error",
+    ]:
         assert key in status
     assert status["state"] == "RUNNING" and status["messages_sent"] == len(world.driver.frames)
     limits_ = world.can.limits()
