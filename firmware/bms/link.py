@@ -44,7 +44,7 @@ class Link:
         self._done = asyncio.Event()
         self._begun = asyncio.Event()
         self._chunk = bytearray(CHUNK)
-        self._open = False
+        self.is_open = False
         self._reader = None
         self._waiting = False
         self._result = NO_ANSWER
@@ -80,7 +80,7 @@ class Link:
             shape = code << 8 | (third & 0xFF)
             if tx is not self._tx and (self._surplus or shape == self._shape):
                 await self._settle(shape)
-            if not self._open:
+            if not self.is_open:
                 return CLOSED
             clock = self._clock
             self._parser.expect(tx[1], code, third, total)
@@ -195,9 +195,9 @@ class Link:
         parser = self._parser
         while True:
             try:
-                if not self._open:
+                if not self.is_open:
                     await port.open()
-                    self._open = True
+                    self.is_open = True
                 count = await port.readinto(chunk)
                 if not count:
                     raise OSError("closed")
@@ -210,9 +210,9 @@ class Link:
                 self._found()
 
     def _lost(self, error):
-        if self._open:
+        if self.is_open:
             self._log.warning("bms", "UART lost: {}".format(error))
-        self._open = False
+        self.is_open = False
         try:
             self._port.close()
         except OSError:

@@ -14,6 +14,9 @@ _RETRY_MS = const(5_000)  # a slow block that could not be read
 _STATISTICS_MS = const(60_000)
 _EVENTS_MS = const(10_000)
 _EVENTS_FAULT_MS = const(1_000)  # in fault, and no event says why
+_OPENING_MS = const(20)
+_REFRESH_MS = const(100)  # the BMS measures so often (tinybms_uart facts 6): the period until it is qualified
+_CLOSED_TEXT = "UART is not open"
 _QUALIFY = const(2)  # good polls in a row
 _SETTINGS = const(1)  # slow blocks
 _EVENTS = const(2)
@@ -29,7 +32,7 @@ class Poller:
     """Polls for ever; `reason` says why the last poll did not count, "" when it did."""
 
     def __init__(self, link, live, bus, clock, log, events):
-        self.reason = "no answer yet"
+        self.reason = _CLOSED_TEXT
         self.interval_ms = 250
         self._link = link
         self._live = live
@@ -58,17 +61,23 @@ class Poller:
         start = clock.ticks_ms()
         while True:
             self._check_lost()
+            if not link.is_open:
+                self._failed(_CLOSED_TEXT)
+                await asyncio.sleep_ms(_OPENING_MS)
+                start = clock.ticks_ms()
+                continue
             if self._ready or await self._get_ready():
                 self._counters.polls += 1
                 self._fast(await link.request(self._tx_fast, frames.READ, _FAST_BYTES))
             block = self._due() if self._ready else 0
             if block:
                 await self._slow(block)
-            start = clock.ticks_add(start, self.interval_ms)
+            interval = self.interval_ms if self._live.qualified else min(_REFRESH_MS, self.interval_ms)
+            start = clock.ticks_add(start, interval)
             now = clock.ticks_ms()
             left = clock.ticks_diff(start, now)
-            if not 5 <= left <= self.interval_ms:
-                left = min(max(left, 5), self.interval_ms)
+            if not 5 <= left <= interval:
+                left = min(max(left, 5), interval)
                 start = clock.ticks_add(now, left)
             await asyncio.sleep_ms(left)
 
@@ -143,7 +152,7 @@ class Poller:
             self._bus.publish(topics.LINK, False)
 
     def _text(self, result):
-        return "refused by the BMS" if result == NACKED else "UART is not open" if result == CLOSED else "no answer"
+        return "refused by the BMS" if result == NACKED else _CLOSED_TEXT if result == CLOSED else "no answer"
 
     # --- the slow blocks ---
 

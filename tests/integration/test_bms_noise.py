@@ -51,7 +51,7 @@ class Driver:
 
     def ask(self, kind, stream, cuts):
         """The reply that the link finds in `stream`, cut at the positions `cuts`; None when it finds none."""
-        edges = [0, *sorted(set(c for c in cuts if 0 < c < len(stream))), len(stream)]
+        edges = [0, *sorted({c for c in cuts if 0 < c < len(stream)}), len(stream)]
         chunks = [stream[a:b].hex() for a, b in zip(edges, edges[1:])]
         answer = self.say(f"{kind} {' '.join(chunks)}")
         return None if answer == "-" else bytes.fromhex(answer)
