@@ -91,10 +91,12 @@ class Twai:
         """Power up and go on the bus; OSError when there is no controller. Call `regs.enable()` before WiFi starts."""
         self.regs.enable()
         self.regs.route()
+        self._phase = _OFF
         self._delay = 0
         self._busy = True
         try:
             if not self._init():
+                self._set_state("STOPPED")
                 self._fail("NO_CONTROLLER")
                 raise OSError("TWAI controller does not answer")
             self._live()
@@ -187,12 +189,12 @@ class Twai:
 
     def _fail(self, error):
         self.errors += 1
-        self.last_error = error
-        if self._log:
+        if self._log and error != self.last_error:  # an unplugged cable fails each second: one line
             self._log.warning("can", error)
+        self.last_error = error
 
     def _init(self):
-        self._loaded = self._aborting = False
+        self._loaded = self._aborting = False  # a frame that was loaded stays held, and goes again if it is still fresh
         return self.setup.run(self._read, self._write, _SINGLE_FILTER)
 
     def _live(self):
@@ -314,7 +316,7 @@ class Twai:
     def _bus_off(self):
         self.bus_offs += 1
         self._fail("BUS_OFF")
-        self._loaded = self._no_ack = False  # the frame stays held, and goes again when it is still fresh
+        self._no_ack = False
         self._set_state("BUS_OFF")
         self._enter(_WAIT)
         if self._delay == 0:

@@ -196,6 +196,7 @@ def test_order_of_the_start(pair):
     modes = [value for index, value in driver.writes if index == 0]
     assert modes == [1, 11, 9, 8]  # reset; listen-only while it is set up; single filter; go
     assert [index for index, _ in driver.writes[:3]] == [0, 31, 0]  # the layout before the buffer
+    assert driver.writes[-4:] == [(0, 9), (15, 0), (14, 0), (0, 8)]  # error counters once more after listen-only
     assert dict(driver.writes)[6] == 0x83 and dict(driver.writes)[7] == 0x3E
     driver.do("stop")
     assert [driver.controller.read(index) for index in (16, 17, 20, 21)] == [0x60, 0xA0, 0x00, 0x6F]

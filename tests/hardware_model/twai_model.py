@@ -30,7 +30,9 @@ class TwaiModel:
         self.rubbish = []  # frames put on the bus wrong (first after a recovery, or wrong registers)
         self.resets = self.enables = self.routes = self.accesses = 0
         self.violations = []
-        self.retrigger = True  # writing TEC = 255 sets bus-off (and RM) once more when reset mode is left
+        self.retrigger = (
+            True  # writing TEC = 255 sets bus-off (and RM) once more when reset mode is left; "late": 1 ms after
+        )
         self._power_on()
 
     def _power_on(self):
@@ -48,7 +50,8 @@ class TwaiModel:
         self.off = False
         self.dirty = False  # recovered and not set up again
         self.bus_off_left = None  # ms of recovery that remain
-        self.forced = False
+        self.forced = self.late = False
+        self.stale = b""  # the last frame released: what the buffer shows when there is none
         self.t = self.clock.ticks_ms()
 
     # the side of the driver
@@ -94,8 +97,10 @@ class TwaiModel:
             if self.mode & RM:
                 return self.filter[index - 16] if index < 24 else 0
             frame = self.fifo[0] if self.fifo else None
-            if frame is None or self.corrupt:
+            if self.corrupt:
                 return 0xA5
+            if frame is None:
+                frame = self.stale
             return frame[index - 16] if index - 16 < len(frame) else 0
         if index == RX_COUNT:
             return len(self.fifo)
@@ -160,7 +165,10 @@ class TwaiModel:
             if not value & RM:
                 if self.forced:  # the CPU's own bus-off comes when reset mode is left
                     self.forced = False
-                    self._go_off(0)
+                    if self.retrigger == "late":
+                        self.late = True
+                    else:
+                        self._go_off(self.rec)
                 elif self.off and self.bus_off_left is None:
                     self.bus_off_left = self.recovery_ms
         elif value & RM:
@@ -175,20 +183,13 @@ class TwaiModel:
         self.dirty = False
 
     def _write_tec(self, value):
-        if value == 255 and self.mode & LOM and self.off:
-            self.rec = 0
-            self.tec = 127
-            self.bus_off_left = None
+        self.bus_off_left = None
+        self.off = value == 255  # below that it ends a bus-off
+        self.tec = 127 if self.off else value
+        if self.off:
             self.forced = self.retrigger
-        elif value < 255:
-            self.tec = value
-            self.off = False
-            self.bus_off_left = None
-        else:
-            self.off = True
-            self.rec = 0
-            self.tec = 127
-            self.forced = self.retrigger
+            if self.mode & LOM:
+                self.rec = 0  # else what is left over stays, and blocks the recovery (erratum)
 
     def _command(self, value):
         if value & 2:
@@ -201,7 +202,7 @@ class TwaiModel:
             self.tcs = False
             self.self_reception = bool(value & 0x10)
         if value & 4 and self.fifo and not self.corrupt:
-            self.fifo.pop(0)
+            self.stale = self.fifo.pop(0) or self.stale
         if value & 8:
             self.dos = False
 
@@ -213,6 +214,9 @@ class TwaiModel:
         self.t = now
         if elapsed <= 0:
             return
+        if self.late:
+            self.late = False
+            self._go_off(self.rec)
         if self.mode & RM:
             if self.esp32 and not self.mode & LOM:
                 self.rec = min(self.rec + 1, 127)  # erratum 3.13.1

@@ -46,6 +46,13 @@ def test_no_controller():
         driver.poll()
 
 
+def test_second_start_without_controller_stops():
+    driver, model, _ = up()
+    model.gated = True
+    raises(OSError, asyncio.run, driver.start())
+    assert driver.state == "STOPPED" and not driver.send(0x351, FRAME)
+
+
 def test_wrong_bitrate():
     clock = FakeClock()
     raises(ValueError, Twai, TwaiModel(clock), clock, 333_000)

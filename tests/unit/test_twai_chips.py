@@ -156,3 +156,12 @@ def test_registers_are_words():
     assert block[24:28] == b"\x03\x80\0\0" and block[124:128] == b"\x00\x01\0\0"
     block[8:12] = b"\x0c\x01\xff\xff"
     assert unit.read(2) == 0x010C  # what lies above is masked: no big integer
+
+
+def test_base_as_an_address():
+    import uctypes
+
+    block = bytearray(128)
+    unit = MemRegs("ESP32", 5, 4, Memory(), Pin, uctypes.addressof(block))
+    unit.write(31, 0x88)
+    assert block[124] == 0x88 and unit.read(31) == 0x88

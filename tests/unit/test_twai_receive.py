@@ -50,6 +50,14 @@ def test_length_above_eight_is_eight():
     assert driver.heard == [(0x305, KEEP_ALIVE)]
 
 
+def test_remote_frame_that_the_filter_lets_through():
+    driver, model, _ = up()
+    model.inject(0x305, KEEP_ALIVE)
+    model.fifo[0] = bytes([0x48]) + model.fifo[0][1:]
+    driver.poll()
+    assert driver.heard == [] and model.fifo == []
+
+
 def test_overrun_is_released_and_counted():
     for chip in ("ESP32", "ESP32S3"):
         driver, model, clock = up(chip)
