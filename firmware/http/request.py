@@ -2,6 +2,7 @@
 
 from micropython import const
 from microdot import Request
+from microdot.microdot import NoCaseDict
 from firmware.http.api import ApiError
 from firmware.http.connection import TooLong
 
@@ -22,7 +23,7 @@ def _bad(details):
 
 async def _headers(connection):
     """{lower-case name: value} of the headers that are kept. Raises ApiError."""
-    headers = {}
+    headers = NoCaseDict()
     for _ in range(_HEADERS_MAX):
         line = await connection.line()
         if line is None:
