@@ -12,15 +12,30 @@ _SECOND_MS = const(1000)
 _RX_SLOTS = const(8)
 
 
+class _NoDriver:
+    """What stands where the configuration names no driver that can be."""
+
+    state = "STOPPED"
+    sent = received = errors = 0
+    last_error = "NO_DRIVER"
+    on_receive = None
+
+    async def start(self):
+        raise OSError("no driver")
+
+    def stop(self):
+        pass
+
+
 class Can:
-    """`driver`: twai.Twai or slcan.Slcan, not started. `charge`: the ChargeControl.
+    """`driver`: twai.Twai or slcan.Slcan, not started; None: there is none, `status` shows it. `charge`: the ChargeControl.
 
     `await run()` is the whole of it, for ever. Where the board has a hardware timer: set `timer_driven = True` on `schedule`
     and let the timer call `schedule.tick` each 5-10 ms; the loop then only does what may wait.
     """
 
     def __init__(self, driver, live, bus, clock, config, charge, log):
-        self.driver = driver
+        self.driver = driver = driver or _NoDriver()
         self.charge = charge
         self.presence = Presence(bus, clock)
         self.schedule = Schedule(driver, live, bus, clock, config, charge, log)
@@ -48,6 +63,11 @@ class Can:
             for i in range(size):
                 buffer[1 + i] = data[i]
             self._rx_count = slot + 1
+
+    def stop(self):
+        """Leave the bus, before a restart. Nothing is sent any more."""
+        self.schedule.running = False
+        self.driver.stop()
 
     async def run(self):
         """Start the driver and keep everything going. A driver that cannot start is reported and stays STOPPED."""

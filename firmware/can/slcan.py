@@ -2,6 +2,9 @@
 
 We are the host. Commands end with CR; an adapter may answer CR, BEL (refused), `z`/`Z` for a frame taken, or nothing at all:
 no answer is ever waited for. A lost adapter is looked for again for ever; what was not sent by then is dropped, for it is old.
+
+The status flags (F) are asked for now and then, as long as the adapter knows them. Error passive while nobody is heard means that
+nobody acknowledges: the channel is then opened anew each second, which throws away what the adapter holds, and gets one frame.
 """
 
 import asyncio
@@ -12,6 +15,11 @@ _BEL = const(7)
 _LINE_MAX = const(32)  # "T" + 8 + 1 + 16 + 4 of time stamp
 _BACKOFF_MS = const(250)
 _BACKOFF_MAX_MS = const(5_000)
+_ASK_MS = const(2_000)  # between two F
+_ASK_AGAIN_MS = const(1_000)  # while something is wrong
+_ASK_TIMES = const(3)  # without an answer: the adapter does not know F
+_HEARD_MS = const(3_000)  # a frame so recent: somebody is there who acknowledges
+_PASSIVE = const(0x20)  # flag: error passive
 _PAUSE_MS = const(20)  # between opening commands: some adapters lose one that comes with the next
 
 
@@ -91,9 +99,16 @@ class Slcan:
         self.connects = 0
         self.on_receive = None
         self._port = port
+        self._clock = clock
         self._log = log
         self._speed = b"S%d\r" % _SPEEDS[speed]
         self._task = None
+        self._asked_at = clock.ticks_ms()  # last F
+        self._unanswered = 0
+        self._asking = False  # no answer yet
+        self._has_flags = False  # the adapter has answered F
+        self._heard_at = None  # ticks of the last frame, None: over _HEARD_MS ago
+        self._trial = False  # NO_ACK: the one frame is with the adapter
         self._out = bytearray(22)
         views = memoryview(self._out)
         self._lines = tuple(views[: 6 + 2 * dlc] for dlc in range(9))  # a frame of each length, nothing to allocate
@@ -113,7 +128,7 @@ class Slcan:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        if self.state == "RUNNING":
+        if self.state != "STOPPED":
             try:
                 self._port.write(b"C\r")
             except OSError:
@@ -124,9 +139,10 @@ class Slcan:
     def send(self, can_id, data):
         """Send a standard frame of up to 8 bytes; False when there is no adapter. Never waits."""
         size = len(data)
-        if self.state != "RUNNING":
+        if self.state == "STOPPED" or (self._trial and self.state == "NO_ACK" and self._has_flags):
             self.dropped += 1
             return False
+        self._trial = True
         encode(can_id, data, size, self._out)
         try:
             self._port.write(self._lines[size])
@@ -137,7 +153,50 @@ class Slcan:
         return True
 
     def poll(self):
-        """Nothing: the reader task does it."""
+        """Ask for the flags when it is time; the rest is done by the reader task."""
+        if self.state == "STOPPED" or self._unanswered >= _ASK_TIMES:
+            return
+        now = self._clock.ticks_ms()
+        since = self._clock.ticks_diff(now, self._asked_at)
+        if since < 0 or since >= (_ASK_MS if self.state == "RUNNING" else _ASK_AGAIN_MS):
+            self._asked_at = now
+            self._unanswered += 1
+            self._asking = True
+            try:
+                self._port.write(b"F\r")
+            except OSError as error:
+                self._lost(error)
+
+    def _judge(self, flags):
+        """The adapter has told its flags."""
+        self._unanswered = 0
+        self._asking = False
+        self._has_flags = True
+        if not flags & _PASSIVE:
+            if self._trial or self.state != "NO_ACK":
+                self._set_state("RUNNING")
+            return
+        if self._heard():
+            self._set_state("ERROR_PASSIVE")
+            return
+        if self.state != "NO_ACK":
+            self._fail("NO_ACK")
+        self._set_state("NO_ACK")
+        self._trial = False
+        for command in (b"C\r", self._speed, b"O\r"):
+            self._port.write(command)
+
+    def _heard(self):
+        if self._heard_at is not None:
+            age = self._clock.ticks_diff(self._clock.ticks_ms(), self._heard_at)
+            if age < 0 or age > _HEARD_MS:
+                self._heard_at = None
+        return self._heard_at is not None
+
+    def _set_state(self, state):
+        if state != self.state:
+            self.state = state
+            self._log.info("can", state)
 
     def _fail(self, text):
         self.errors += 1
@@ -145,7 +204,7 @@ class Slcan:
 
     def _lost(self, error):
         """The adapter is gone; the reader task finds out by itself and connects again."""
-        if self.state == "RUNNING":
+        if self.state != "STOPPED":
             self.state = "STOPPED"
             self._fail("ADAPTER_LOST")
             self._log.warning("can", "adapter lost: %s" % error)
@@ -162,7 +221,7 @@ class Slcan:
                 await self._read(buffer)
                 self._lost("closed")
             except OSError as error:
-                if self.state != "RUNNING" and wait == _BACKOFF_MS:  # once, not at each attempt
+                if self.state == "STOPPED" and wait == _BACKOFF_MS:  # once, not at each attempt
                     self._fail("NO_ADAPTER")
                     self._log.warning("can", "no adapter: %s" % error)
                 self._lost(error)
@@ -187,8 +246,10 @@ class Slcan:
             self._fail("REFUSED")
             self._log.warning("can", "the adapter refused speed or opening")
         self.connects += 1
-        self.state = "RUNNING"
-        self._log.info("can", "adapter opened")
+        self._unanswered = 0
+        self._asking = self._has_flags = False
+        self._asked_at = self._clock.ticks_ms()
+        self._set_state("RUNNING")
 
     async def _read(self, buffer):
         while True:
@@ -204,7 +265,7 @@ class Slcan:
             byte = buffer[i]
             if byte in b"\r\n\x07":
                 if byte == _BEL:
-                    self._fail("REFUSED")
+                    self._refused()
                 elif self._length and not self._skipping:
                     self._take()
                 self._length = 0
@@ -216,6 +277,21 @@ class Slcan:
                 self._skipping = True
                 self._fail("RUBBISH")
 
+    def _refused(self):
+        """BEL: a frame did not fit, or, if it was never answered before, F is not known here."""
+        if self._asking and not self._has_flags:
+            self._asking = False
+            self._unanswered = _ASK_TIMES
+            return
+        self._fail("REFUSED")
+        if not self._has_flags and self.state == "RUNNING":
+            self._set_state("NO_ACK")  # what does not fit is what nobody took
+
+    def _taken(self):
+        """An acknowledgement or a frame: without flags the only sign that the bus is alive."""
+        if not self._has_flags and self.state == "NO_ACK":
+            self._set_state("RUNNING")
+
     def _take(self):
         """A whole line is there."""
         first = self._line[0]
@@ -223,13 +299,23 @@ class Slcan:
             result = parse(self._line, self._length, self._data)
             if result >= 0:
                 self.received += 1
+                self._heard_at = self._clock.ticks_ms()
+                self._taken()
                 if self.on_receive:
                     self.on_receive(result & 0x7FF, self._views[result >> 11])
                 return
         elif first in b"TrR":
             self.ignored += 1
             return
-        elif first in b"zZVNF":  # a frame was taken; version, serial number, flags
+        elif first == 70 and self._length == 3:  # F
+            try:
+                self._judge(int(bytes(self._line[1:3]), 16))
+            except ValueError:
+                self._fail("RUBBISH")
+            return
+        elif first in b"zZVN":  # a frame was taken; version, serial number
+            if first in b"zZ":
+                self._taken()
             # some adapters put the acknowledgement and the next frame on one line: z has no CR of its own there
             if self._length > 1 and first in b"zZ":
                 self._length -= 1

@@ -481,6 +481,14 @@ def test_timer_drives():
     assert limits(world.take())[1] == 0
 
 
+def test_without_a_driver():
+    world = World()
+    can = C.Can(None, world.live, world.bus, world.clock, FakeConfig(dict(CONFIG)), world.charge, world.log)
+    assert can.status()["state"] == "STOPPED" and can.status()["last_error"] == "NO_DRIVER"
+    can.work()
+    can.stop()
+
+
 def test_disabled():
     world = World()
     world.schedule.running = False
@@ -492,18 +500,9 @@ def test_disabled():
 def test_status_object():
     world = connected(500)
     status = world.can.status()
-    for key in [
-        "enabled",
-        "state",
-        "speed",
-        "tx_pin",
-        "rx_pin",
-        "protocol",
-        "messages_sent",
-        "messages_received",
-        "errors",
-        "last_error",
-    ]:
+    reference = ("enabled", "state", "speed", "tx_pin", "rx_pin", "protocol")
+    reference += ("messages_sent", "messages_received", "errors", "last_error")
+    for key in reference:
         assert key in status
     assert status["state"] == "RUNNING" and status["messages_sent"] == len(world.driver.frames)
     limits_ = world.can.limits()

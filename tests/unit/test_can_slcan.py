@@ -188,3 +188,88 @@ async def test_reconnects():
     await until(lambda: driver.state == "RUNNING")
     assert driver.connects == 3
     driver.stop()
+
+
+async def opened(port):
+    driver = make(port)
+    await driver.start()
+    await running(driver)
+    port.out = b""
+    return driver
+
+
+def later(driver, ms):
+    driver._clock.advance(ms)
+    driver.poll()
+
+
+async def test_nobody_acknowledges():
+    port = Port()
+    driver = await opened(port)
+    driver.send(0x351, b"")
+    driver.poll()
+    assert port.out == b"t3510\r"  # no F yet
+    later(driver, 2_000)
+    assert port.out.endswith(b"F\r")
+    port.out = b""
+    feed(driver, b"FA4\r")  # error passive, nobody heard: throw away what waits, keep one new frame pending
+    assert driver.state == "NO_ACK" and driver.last_error == "NO_ACK" and port.out == b"C\rS6\rO\r"
+    port.out = b""
+    assert driver.send(0x351, b"") is True and driver.send(0x355, b"") is False
+    later(driver, 1_000)
+    assert port.out == b"t3510\rF\r"
+    feed(driver, b"FA4\r")
+    assert driver.state == "NO_ACK" and driver.errors == 1
+    later(driver, 1_000)
+    feed(driver, b"F00\r")  # nothing was sent since, so this says nothing
+    assert driver.state == "NO_ACK" and driver.send(0x351, b"") is True
+    later(driver, 1_000)
+    feed(driver, b"F00\r")
+    assert driver.state == "RUNNING" and driver.send(0x351, b"") and driver.send(0x355, b"")
+    feed(driver, b"t3050\r")
+    later(driver, 2_000)
+    feed(driver, b"F20\r")  # somebody is there: only bad luck on the wire
+    assert driver.state == "ERROR_PASSIVE" and driver.send(0x351, b"")
+    driver.stop()
+
+
+async def test_adapter_without_flags():
+    for answer in (b"\x07", b""):
+        port = Port()
+        driver = await opened(port)
+        for _ in range(10):
+            later(driver, 2_000)
+            feed(driver, answer)
+        assert port.out == b"F\r" * (1 if answer else 3) and driver.errors == 0 and driver.state == "RUNNING"
+        if not answer:
+            continue
+        driver.send(0x351, b"")
+        feed(driver, b"\x07")  # its buffer is full
+        assert driver.state == "NO_ACK" and driver.send(0x351, b"") is True
+        feed(driver, b"z\r")
+        assert driver.state == "RUNNING"
+        driver.stop()
+
+
+async def test_nothing_allocated_by_a_send():
+    import micropython
+
+    port = Port()
+    driver = await opened(port)
+    sink = [0]
+
+    def write(data):
+        sink[0] += len(data)
+
+    port.write = write
+    data = memoryview(bytearray(8))
+    send = driver.send
+    send(0x351, data)
+    micropython.heap_lock()
+    try:
+        for can_id in (0x351, 0x355, 0x382):
+            send(can_id, data)
+    finally:
+        micropython.heap_unlock()
+    assert sink[0] == 4 * 22
+    driver.stop()
