@@ -19,7 +19,8 @@ def test_no_ack():
         pass_time(driver, clock, 1000)
         assert driver.state == "NO_ACK"
     assert driver.sent == 0 and model.violations == []
-    assert [line[2] for line in driver._log.lines] == ["RUNNING", "NO_ACK", "NO_ACK"]  # the error, the state; once
+    lines = [line[2] for line in driver._log.lines]
+    assert lines == ["RUNNING", "ERROR_PASSIVE", "NO_ACK", "NO_ACK"]  # the error, the state: once, not each second
     driver.send(0x351, b"now")
     model.acknowledged = True
     pass_time(driver, clock, 20)
