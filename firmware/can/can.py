@@ -101,6 +101,8 @@ class Can:
             self._publish_received()
         if self.driver.state != self._state:
             self._state = self.driver.state
+            if self._state == "RUNNING":
+                schedule.repeat()
             self._bus.publish(_bus.CAN_STATE, self._state)
 
     def _publish_received(self):

@@ -130,6 +130,10 @@ class Schedule:
             if self.speaking:
                 self._extra |= self._texts
 
+    def repeat(self):
+        """The bus is there again: what goes out each 10 s is sent now."""
+        self._extra |= _frames.ALL_MASK ^ _frames.CORE_MASK
+
     # The tick
 
     def age_ms(self):
@@ -144,12 +148,13 @@ class Schedule:
         return run if run > age else age
 
     def tick(self, timer=None):
-        """Send what is due: at most one frame. Allocates nothing. `timer`: ignored."""
+        """Send what is due: one frame, at the start the first four. Allocates nothing. `timer`: ignored."""
         if not self.running:
             return
         self.driver.poll()
         now = self._clock.ticks_ms()
-        if not self.speaking:
+        starting = not self.speaking
+        if starting:
             if not self._live.qualified or not self._texts or self.age_ms() >= _STALE_MS:
                 return
             self._start(now)
@@ -169,6 +174,8 @@ class Schedule:
         self._extra = 0
         if self._pending and self._clock.ticks_diff(now, self._frame_at) >= _GAP_MS:
             self._send(now)
+            while starting and self._pending & _frames.CORE_MASK:  # what comes after the first frames blocks the loop
+                self._send(now)
 
     def _start(self, now):
         self.speaking = True

@@ -19,6 +19,7 @@ _ASK_MS = const(2_000)  # between two F
 _ASK_AGAIN_MS = const(1_000)  # while something is wrong
 _ASK_TIMES = const(3)  # without an answer: the adapter does not know F
 _HEARD_MS = const(3_000)  # a frame so recent: somebody is there who acknowledges
+_STEERING = const(0x351)
 _PASSIVE = const(0x20)  # flag: error passive
 _PAUSE_MS = const(20)  # between opening commands: some adapters lose one that comes with the next
 
@@ -139,7 +140,7 @@ class Slcan:
     def send(self, can_id, data):
         """Send a standard frame of up to 8 bytes; False when there is no adapter. Never waits."""
         size = len(data)
-        if self.state == "STOPPED" or (self._trial and self.state == "NO_ACK" and self._has_flags):
+        if self.state != "RUNNING" and not self._may_try(can_id):
             self.dropped += 1
             return False
         self._trial = True
@@ -151,6 +152,12 @@ class Slcan:
             return False
         self.sent += 1
         return True
+
+    def _may_try(self, can_id):
+        """Without acknowledgement one frame waits, and that is the one that counts."""
+        if self.state == "NO_ACK" and self._has_flags:
+            return can_id == _STEERING and not self._trial
+        return self.state != "STOPPED"
 
     def poll(self):
         """Ask for the flags when it is time; the rest is done by the reader task."""

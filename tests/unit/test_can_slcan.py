@@ -215,7 +215,7 @@ async def test_nobody_acknowledges():
     feed(driver, b"FA4\r")  # error passive, nobody heard: throw away what waits, keep one new frame pending
     assert driver.state == "NO_ACK" and driver.last_error == "NO_ACK" and port.out == b"C\rS6\rO\r"
     port.out = b""
-    assert driver.send(0x351, b"") is True and driver.send(0x355, b"") is False
+    assert driver.send(0x355, b"") is False and driver.send(0x351, b"") is True and driver.send(0x351, b"") is False
     later(driver, 1_000)
     assert port.out == b"t3510\rF\r"
     feed(driver, b"FA4\r")
