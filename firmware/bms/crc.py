@@ -32,34 +32,6 @@ def crc16(buf: ptr8, start: int, length: int) -> int:
 
 
 @micropython.viper
-def find(buf: ptr8, at: int, end: int, code: int, third: int, command: int) -> int:
-    """Position from `at` on where a reply may begin, `end` when nowhere (a beginning cut off by `end` counts).
-
-    A reply begins AA `code` `third` or, when refused, AA 00 `command`. `third` < 0 stands for the byte count of an event
-    list, 4-200 and a multiple of 4.
-    """
-    while at < end:
-        if buf[at] == 0xAA:
-            if at + 1 == end:
-                return at
-            second = buf[at + 1]
-            if second == code or second == 0:
-                if at + 2 == end:
-                    return at
-                value = buf[at + 2]
-                if second == 0:
-                    if value == command:
-                        return at
-                elif third >= 0:
-                    if value == third:
-                        return at
-                elif value & 3 == 0 and value >= 4 and value <= 200:
-                    return at
-        at += 1
-    return end
-
-
-@micropython.viper
 def copy(source: ptr8, start: int, target: ptr8, at: int, length: int):
     """Copy bytes within or between buffers (downwards within one) without allocating a slice."""
     i = 0

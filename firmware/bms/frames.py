@@ -6,10 +6,11 @@ reply is what begins as expected, has the expected length and checks.
 
 from micropython import const
 
-from firmware.bms.crc import copy, crc16, find
+from firmware.bms.crc import copy, crc16
 
 LONGEST = const(259)  # reply to "read 127 registers"
 CHUNK = const(256)  # most bytes fed at once
+_START = b"\xaa"
 _SIZE = const(520)  # an unfinished reply and a chunk
 READ = const(0x03)
 WRITE_ONE = const(0x0D)
@@ -108,11 +109,12 @@ class Parser:
         buf = self.buf
         end = self._count
         while True:
-            at = find(buf, at, end, self._code, self._third, self._command)
-            if at >= end:
+            at = buf.find(_START, at, end)
+            if at < 0:
+                at = end
                 break
             length = self._length_at(at, end)
-            if length and at + length <= end:
+            if length > 0 and at + length <= end:
                 if crc16(buf, at, length) == 0:
                     self._counters.noise_bytes += at
                     self.at = at
@@ -120,19 +122,28 @@ class Parser:
                     return True
                 if not final:  # the same candidate is met again by the ordinary hunt
                     self._counters.crc_errors += 1
-            elif not final:
+            elif length >= 0 and not final:
                 break  # wait for its end
             at += 1
         if not final and at:
-            at = min(at, end)
             self._counters.noise_bytes += at
             self._drop(at)
         return False
 
     def _length_at(self, at, end):
-        """Length of the reply that begins at `at`, 0 while not known."""
-        if at + 2 >= end:
+        """Length of the reply that begins at `at`, 0 while that is not known, -1 when it cannot be one."""
+        buf = self.buf
+        left = end - at
+        if left < 2:
             return 0
-        if self.buf[at + 1] == 0:
-            return 6  # NACK
-        return self._total or self.buf[at + 2] + 5
+        second = buf[at + 1]
+        if second and second != self._code:
+            return -1
+        if left < 3:
+            return 0
+        third = buf[at + 2]
+        if not second:  # refused: AA 00 command error
+            return 6 if third == self._command else -1
+        if self._third < 0:  # an event list
+            return third + 5 if 4 <= third <= 200 and not third & 3 else -1
+        return (self._total or third + 5) if third == self._third else -1

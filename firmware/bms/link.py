@@ -9,7 +9,6 @@ from micropython import const
 
 from firmware import bus as topics
 from firmware.bms.crc import copy
-from firmware.bms.errors import BmsError
 from firmware.bms.frames import CHUNK, LONGEST, Parser
 
 # The answer of an awake BMS is there within 30 ms, the longest included (tinybms_uart facts 6). 150 ms leaves room for
@@ -100,17 +99,6 @@ class Link:
         finally:
             self._waiting = False
             self._release()
-
-    async def ask(self, tx, code, third, total=0, resend=True):
-        """As `request`, and raises BmsError when there is no good reply. Copy what you need before you wait again."""
-        length = await self.request(tx, code, third, total, resend)
-        if length == NO_ANSWER:
-            raise BmsError("timeout", "TinyBMS does not answer")
-        if length == NACKED:
-            raise BmsError("nack", "TinyBMS refused the command")
-        if length == CLOSED:
-            raise BmsError("offline", "UART is not open")
-        return length
 
     # An asyncio.Lock would cost a coroutine for each poll, though hardly anybody ever waits.
 

@@ -7,6 +7,7 @@ from micropython import const
 from firmware import bus as topics
 from firmware import live as fields
 from firmware.bms import decode, frames, plausible, registers
+from firmware.bms.crc import copy
 from firmware.bms.link import CLOSED, NACKED
 
 _SETTINGS_MS = const(60_000)
@@ -90,9 +91,6 @@ class Poller:
         now = self._clock.ticks_ms()
         self._settings_due = self._version_due = self._statistics_due = self._events_due = now
 
-    def events_changed(self):
-        self._events_due = self._clock.ticks_ms()
-
     # --- the fast block ---
 
     def _fast(self, result):
@@ -113,7 +111,7 @@ class Poller:
             self._counters.implausible += 1
             self._failed(reason)
             return
-        decode.store(poll, data, decode.FIELDS)
+        copy(poll, 0, data, 0, decode.BYTES)
         self._counters.good += 1
         self._since = self._clock.ticks_ms()
         self._row += 1

@@ -6,7 +6,7 @@ from array import array
 
 from firmware import live
 from firmware.bms import decode, frames, plausible, registers
-from firmware.bms.crc import crc16
+from firmware.bms.crc import copy, crc16
 from tests.unit.bms_fakes import FakeBms, fast_reply
 
 
@@ -51,7 +51,7 @@ def check_dump(words):
     poll = array("i", (0 for _ in range(decode.SIZE)))
     decode.fast(fast_reply(dump), poll, data[live.SET_CELLS], registers.has_soh(data))
     assert plausible.check(poll) == ""
-    decode.store(poll, data, decode.FIELDS)
+    copy(poll, 0, data, 0, decode.BYTES)
     assert data[live.CELL_COUNT] == 14 and data[live.VOLTAGE] == 55780 and data[live.CURRENT] == 0
     assert data[live.STATUS] == live.IDLE and data[live.SOC] == 8355 and data[live.TEMP_INT] == 97
     for field in (live.SOH, live.TEMP_EXT1, live.TEMP_EXT2, live.SET_PEAK_DISCHARGE):

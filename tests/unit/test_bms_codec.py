@@ -6,7 +6,7 @@ from array import array
 
 from firmware import live
 from firmware.bms import decode, frames
-from firmware.bms.crc import copy, crc16, find
+from firmware.bms.crc import copy, crc16
 from tests.unit.bms_fakes import DUMP, fast_reply, nack
 
 ABSENT = live.ABSENT
@@ -123,10 +123,10 @@ def test_negative_values():
     assert out[live.TEMP_INT] == -400
 
 
-def test_store_keeps_negative_values():
-    source = array("i", (5, -5, -2000000, ABSENT, 0))
+def test_copy_of_fields_keeps_negative_values():
+    source = array("i", (5, -5, -2000000, ABSENT, 7))
     target = array("i", (0 for _ in range(5)))
-    decode.store(source, target, 4)
+    copy(source, 0, target, 0, 16)
     assert list(target) == [5, -5, -2000000, ABSENT, 0]
 
 
@@ -268,16 +268,6 @@ def feed(p, data, size):
     return found
 
 
-def test_find_prefixes():
-    assert find(b"xx\xaa", 0, 3, 3, 4, 3) == 2
-    assert find(b"xx\xaa\x03", 0, 4, 3, 4, 3) == 2
-    assert find(b"xx\xaa\x03\x05", 0, 5, 3, 4, 3) == 5
-    assert find(b"\xaa\x00\x03", 0, 3, 3, 4, 3) == 0
-    assert find(b"\xaa\x00\x12", 0, 3, 3, 4, 3) == 3
-    assert find(b"\xaa\x12\x06", 0, 3, 0x12, -1, 0x12) == 3  # no multiple of 4
-    assert find(b"\xaa\x12\xc8", 0, 3, 0x12, -1, 0x12) == 0
-
-
 def test_reply_at_every_split():
     stream = TEXT + REPLY + b"\xaa\xaa" + OTHER + b"\xff\x00"
     for size in range(1, len(stream) + 1):
@@ -382,10 +372,6 @@ def test_viper_and_bytecode_agree():
     for _ in range(60):
         frame = bytes(random.getrandbits(8) for _ in range(117))
         assert crc["crc16"](frame, 3, 100) == crc16(frame, 3, 100)
-        frame = bytes(random.choice(b"\xaa\x03\x04\x00\x12") for _ in range(20))
-        for third in (4, -1):
-            code = 3 if third > 0 else 0x12
-            assert crc["find"](frame, 0, 20, code, third, code) == find(frame, 0, 20, code, third, code)
         frame = bytes(random.getrandbits(8) for _ in range(117))
         one, two = (array("i", (0 for _ in range(decode.SIZE))) for _ in range(2))
         cells, soh = random.randrange(4, 17), random.getrandbits(1)
