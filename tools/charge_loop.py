@@ -6,8 +6,8 @@
         loop.cvl_mv, loop.state, loop.battery.soc, loop.worst
 
 The plant: a charger that holds CVL + 25 mV a cell (what MPPTs do on DC-coupled solar), limited by CCL; a load limited by DCL; and
-an inverter that feeds into the grid whatever stands more than 10 mV a cell above what the charger holds (it would discharge the
-pack to reach a CVL that was lowered too fast: `fed_ah` counts it).
+an inverter that feeds into the grid what stands more than 0.15 V above what the charger holds: it discharges the pack to reach a
+CVL that is more than one step below it, `fed_ah` counts that.
 """
 
 import json
@@ -139,7 +139,7 @@ class ClosedLoop:
     def step(self, dt=1.0):
         battery = self.battery
         load = self.load(battery.time_s)
-        above = battery.voltage_mv - self.cvl_mv - battery.cells * (self.overshoot + 10)
+        above = battery.voltage_mv - self.cvl_mv - battery.cells * self.overshoot - 150
         fed = self.feed_a if above > 0 and battery.load_switch else 0.0
         self.fed_ah += fed * dt / 3600
         battery.load_a = load + fed

@@ -199,6 +199,8 @@ class ChargeControl:
         charging = data[L.CURRENT] >= targets.moving
         if charging and volt > cvl and self._settle_ms >= _SETTLE_MS:
             self._offset = min(volt - cvl, _NEAR_MV * targets.cells)
+        # As high as a resting pack may stand over CVL; a load pulls it down and will be gone again
+        slack = self._offset if data[L.CURRENT] > -targets.moving else self._offset - _NEAR_MV * targets.cells
         room = targets.high - self._cells.high  # mV that the highest cell may still rise
         guard = max(_wire(volt + room * targets.cells), targets.cvl_float) if room < _STEER_MV else targets.cvl_ceiling
         why = _WHY_FLOAT if self._phase.now == FLOAT else _WHY_ABSORPTION
@@ -208,7 +210,7 @@ class ChargeControl:
         elif self._step_ms >= (_SLOW_STEP_MS if self._phase.now == FLOAT and self._fall_ms >= _FALL_MS else _STEP_MS):
             if cvl < top and (room >= _STEER_MV or volt + (room - _RAISE_MV) * targets.cells >= cvl + _STEP_MV):
                 new = cvl + _STEP_MV
-            elif cvl > top and (charging or volt <= cvl + self._offset):
+            elif cvl > top and (charging or volt <= cvl + slack):
                 new = cvl - _STEP_MV
         new = min(max(new, targets.cvl_float), targets.cvl_ceiling)
         if new != cvl:
@@ -216,7 +218,7 @@ class ChargeControl:
         if new < top:
             why = _WHY_STEERED if room < _STEER_MV else _WHY_UP
         elif new > top:
-            why = _WHY_DOWN if charging or volt <= new + self._offset else _WHY_REST
+            why = _WHY_DOWN if charging or volt <= new + slack else _WHY_REST
         elif self._phase.now == FLOAT:
             self._fall_ms = _FALL_MS
         if why == _WHY_STEERED:

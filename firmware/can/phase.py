@@ -48,9 +48,10 @@ class Phase:
             self._absorb(data, dt, charges)
         else:
             self._tail_ms = 0
-            self._away_ms += dt
-            if self._away_ms >= _AWAY_MS:
-                self._enter(BULK)
+            self._away_ms = min(self._away_ms + dt, _AWAY_MS)
+            self._absorb_ms = max(self._absorb_ms - dt, 0)  # a load that comes and goes must not begin it anew
+            if self._away_ms == _AWAY_MS:
+                self.now = BULK
 
     def _at_top(self, data):
         targets = self._targets
