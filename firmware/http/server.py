@@ -149,14 +149,27 @@ class Server:
                 return
         connection.allow(_HANDLE_MS, _HANDLE_MS)
         try:
-            await response.write(connection)
-            await connection.flush()
+            await _write(connection, response)
         finally:
             if hasattr(response.body, "close"):
                 response.body.close()  # a file, when the client left in the middle
         if failed or connection.unread:
             connection.allow(_LINGER_MS)
             await connection.linger(_LINGER_BYTES if failed else min(connection.unread, _LINGER_BYTES))
+
+
+async def _write(connection, response):
+    """What `Response.write` does, but as HTTP/1.1 (WebSocket clients accept no other refusal) and with one write for the head."""
+    response.complete()
+    lines = ["HTTP/1.1 %d %s" % (response.status_code, response.reason or "Error")]
+    for name, value in response.headers.items():
+        lines.append("%s: %s" % (name, value))
+    lines.append("Connection: close\r\n\r\n")
+    await connection.awrite("\r\n".join(lines).encode())
+    if not response.is_head:
+        async for piece in response.body_iter():
+            await connection.awrite(piece.encode() if isinstance(piece, str) else piece)
+    await connection.flush()
 
 
 def _peer(address):

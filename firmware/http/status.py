@@ -40,7 +40,7 @@ def tenths(value):
 def mqtt_state(parts):
     """The `mqtt` object of the status."""
     if parts.mqtt is None:
-        return {"connected": False, "broker": ""}
+        return {"connected": False, "broker": parts.config.get("mqtt.broker_uri")}
     status = parts.mqtt.status()
     return {"connected": status["connected"], "broker": status["broker"]}
 

@@ -68,7 +68,7 @@ async def test_malformed_requests_get_400():
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300),
         ):
             answer = await gateway.raw(bad + b"\n")
-            assert answer.startswith(b"HTTP/1.0 400 "), (bad, answer)
+            assert answer.startswith(b"HTTP/1.1 400 "), (bad, answer)
             assert b'"code": "BAD_REQUEST"' in answer
         assert (await gateway.ask("GET", "/api/status"))[0] == 200
         assert not [line for line in gateway.parts.log.lines if line[0] == "error"]
