@@ -110,6 +110,7 @@ class Slcan:
         self._has_flags = False  # the adapter has answered F
         self._heard_at = None  # ticks of the last frame, None: over _HEARD_MS ago
         self._trial = False  # NO_ACK: the one frame is with the adapter
+        self._tried = False  # it was there when F was asked
         self._out = bytearray(22)
         views = memoryview(self._out)
         self._lines = tuple(views[: 6 + 2 * dlc] for dlc in range(9))  # a frame of each length, nothing to allocate
@@ -167,6 +168,7 @@ class Slcan:
         since = self._clock.ticks_diff(now, self._asked_at)
         if since < 0 or since >= (_ASK_MS if self.state == "RUNNING" else _ASK_AGAIN_MS):
             self._asked_at = now
+            self._tried = self._trial  # the answer says nothing about a frame that comes after the question
             self._unanswered += 1
             self._asking = True
             try:
@@ -180,7 +182,7 @@ class Slcan:
         self._asking = False
         self._has_flags = True
         if not flags & _PASSIVE:
-            if self._trial or self.state != "NO_ACK":
+            if self._tried or self.state != "NO_ACK":
                 self._set_state("RUNNING")
             return
         if self._heard():

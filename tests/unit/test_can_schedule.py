@@ -212,7 +212,7 @@ def test_periods():
         assert len(t) == 31 and all(995 <= b - a <= 1020 for a, b in zip(t, t[1:])), (hex(can_id), t)
     for can_id in F.IDS[4:]:
         t = times(frames, can_id)
-        assert len(t) == 4 and all(9_990 <= b - a <= 10_010 for a, b in zip(t, t[1:])), (hex(can_id), t)
+        assert len(t) == 4 and all(9_990 <= b - a <= 10_020 for a, b in zip(t, t[1:])), (hex(can_id), t)
 
 
 def test_grid_does_not_drift():
