@@ -53,7 +53,7 @@ class Counters:
         self.noise_bytes = 0  # bytes that belonged to no reply: noise, broadcast text, damaged frames
         self.doubled = 0  # replies beyond the one that was waited for
         self.implausible = 0
-        self.reopened = 0  # times the port was opened again
+        self.opened = 0  # times the port was opened
 
 
 class Parser:

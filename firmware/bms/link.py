@@ -44,6 +44,7 @@ class Link:
         self._begun = asyncio.Event()
         self._chunk = bytearray(CHUNK)
         self.is_open = False
+        self._told = False  # that the port is lost
         self._reader = None
         self._waiting = False
         self._result = NO_ANSWER
@@ -186,19 +187,21 @@ class Link:
                 if not self.is_open:
                     await port.open()
                     self.is_open = True
+                    self.counters.opened += 1
                 count = await port.readinto(chunk)
                 if not count:
                     raise OSError("closed")
+                self._told = False
             except Exception as error:  # whatever a port raises: the line is opened again for ever
                 self._lost(error)
                 await asyncio.sleep_ms(_REOPEN_MS)
-                self.counters.reopened += 1
                 continue
             if parser.feed(chunk, 0, count):
                 self._found()
 
     def _lost(self, error):
-        if self.is_open:
+        if not self._told:  # once, until something was heard again: it is tried each second
+            self._told = True
             self._log.warning("bms", "UART lost: {}".format(error))
         self.is_open = False
         try:

@@ -243,7 +243,22 @@ async def test_the_port_is_opened_again():
         assert await bms.read(50, 1) == [151]
 
     await with_line(bms, run())
-    assert port.opened == 3
+    assert port.opened == bms.counters.opened == 3
+    told = [text for _, _, text in bms._link._log.lines if text.startswith("UART lost")]
+    assert len(told) == 3, told  # refused, hung up, broken; not each attempt
+
+
+async def test_a_port_that_stays_away_is_told_once():
+    port = FakeBms()
+    port.refuse_open = 3
+    bms = make(port)
+
+    async def wait():
+        await asyncio.sleep_ms(2200)
+
+    await with_line(bms, wait())
+    assert port.refuse_open == 0
+    assert len(bms._link._log.lines) == 1
 
 
 async def test_frames_are_shown_when_somebody_looks():
