@@ -48,8 +48,12 @@ class Events:
     def age(self, i):
         return (self.base - self.stamp(i)) & _AGE
 
-    def update(self, frame, length):
-        """Take a reply to 0x12 (or 0x11); gives the number of new events."""
+    def update(self, frame, length, anew=False):
+        """Take a reply to 0x12; gives the number of new events.
+
+        The conditions go on from what they were, as a log that was cleared ends none of them; with `anew` (the battery was
+        away) the list alone tells.
+        """
         self.base = frame[3] | frame[4] << 8 | frame[5] << 16 | frame[6] << 24
         entries = [bytes(frame[at : at + 4]) for at in range(7, length - 2, 4) if frame[at + 3]]
         old = [bytes(self._ring[4 * i : 4 * i + 4]) for i in range(self.count)]
@@ -59,8 +63,8 @@ class Events:
             if entry in fresh:
                 fresh.remove(entry)
                 kept.append(entry)
-        if old and not kept and len(fresh) == CAPACITY:  # more happened than the ring holds: begin anew
-            self.faults = self.warnings = 0
+        if old and not kept and len(fresh) == CAPACITY:  # more happened than the ring holds
+            anew = True
         fresh = self._in_order(fresh)
         ring = (kept + fresh)[-CAPACITY:]
         for i, entry in enumerate(ring):
@@ -68,7 +72,9 @@ class Events:
         self.count = len(ring)
         self.total += len(fresh)
         self.known = True
-        for entry in fresh:
+        if anew:
+            self.faults = self.warnings = 0
+        for entry in ring if anew else fresh:
             self._apply(entry[3])
         return len(fresh)
 

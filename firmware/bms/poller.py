@@ -166,7 +166,7 @@ class Poller:
             return False
         if await self._settings() != _READ:
             return False
-        await self._read_events()
+        await self._read_events(True)
         self._ready = True
         self._since = self._statistics_due = self._clock.ticks_ms()
         return True
@@ -231,12 +231,12 @@ class Poller:
             registers.statistics(self._link.frame, self._live.data)
         self._statistics_due = self._in(_STATISTICS_MS if result > 0 else _RETRY_MS)
 
-    async def _read_events(self):
+    async def _read_events(self, anew=False):
         result = await self._link.request(self._tx_events, frames.EVENTS, -1)
         events = self._events
         data = self._live.data
         if result > 0:
-            fresh = events.update(self._link.frame, result)
+            fresh = events.update(self._link.frame, result, anew)
             if self._status and self._status != fields.FAULT:
                 events.not_fault()
             data[fields.FAULTS] = events.faults

@@ -134,3 +134,18 @@ def test_charging_done_is_over_with_the_next_charge():
     assert events.warnings == 1 << 8
     update(events, 100, [(10, 0x38), (20, 0x62)])
     assert events.warnings == 0
+
+
+def test_after_an_absence_the_list_alone_tells():
+    events = Events()
+    update(events, 2000, [(1000, 0x02), (1001, 0x37)])
+    frame = reply(2100, [(1001, 0x37), (2050, 0x03)])
+    assert events.update(frame, len(frame), True) == 1
+    assert (events.faults, events.warnings) == (1 << 3, 1 << 7)
+
+
+def test_more_events_than_the_ring_holds():
+    events = Events()
+    update(events, 2000, [(1000, 0x02)])
+    assert update(events, 9000, [(3000 + n, 0x62) for n in range(CAPACITY)]) == CAPACITY
+    assert events.faults == 0
