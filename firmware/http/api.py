@@ -1,4 +1,4 @@
-"""What the handlers of the API share: answers, errors in the format of the API, and reading a request's parts.
+"""What the handlers of the API share: answers, and errors in the format of the API. To read a request: `body.py`.
 
 A module of the API has `register(app, parts)`, which gives its routes: {"GET /api/x": handler, "POST /api/x/*": handler}.
 A handler is `async def handler(request)` (`request, last` when its path ends in `*`); `guarded(handler)` marks one that needs the
@@ -6,11 +6,9 @@ admin password to be set. It gives `reply(...)`, `stream(...)` or raises ApiErro
 """
 
 import json
-from micropython import const
 from microdot import Response
 from microdot.microdot import HTTPException
 
-BODY_MAX = const(4096)  # of a JSON body, unless the endpoint says otherwise
 _JSON = {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -30,25 +28,24 @@ class ApiError(HTTPException):
         return reply(body, self.status_code, self.headers)
 
 
-_REASONS = {
-    200: "OK",
-    202: "Accepted",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    413: "Payload Too Large",
-    429: "Too Many Requests",
-    503: "Service Unavailable",
-}
+_REASONS = (
+    "200 OK,202 Accepted,400 Bad Request,401 Unauthorized,403 Forbidden,404 Not Found,405 Method Not Allowed,"
+    "413 Payload Too Large,415 Unsupported Media Type,429 Too Many Requests,500 Internal Server Error,"
+    "503 Service Unavailable,"
+)
+
+
+def reason(status):
+    """The reason phrase of a status code."""
+    at = _REASONS.find("%d " % status)
+    return "Error" if at < 0 else _REASONS[at + 4 : _REASONS.find(",", at)]
 
 
 def _response(body, status, more):
     headers = dict(_JSON)
     if more:
         headers.update(more)
-    return Response(body, status, headers, _REASONS.get(status, "Error"))
+    return Response(body, status, headers, reason(status))
 
 
 def reply(body, status=200, headers=None):
@@ -71,42 +68,3 @@ def pieces_of_json(text):
 def guarded(handler):
     """Mark a handler that can do harm and that the public reference does not know: 403 until a password is set."""
     return handler, True
-
-
-async def read_body(request, limit=BODY_MAX, too_long=413):
-    """The body as bytes. Raises ApiError `too_long` when it is over `limit`."""
-    connection = request.stream
-    if request.content_length > limit:
-        code = "PAYLOAD_TOO_LARGE" if too_long == 413 else "BAD_REQUEST"
-        raise ApiError(too_long, code, "Body too long", "at most %d bytes" % limit)
-    if request.headers.get("Expect"):
-        await connection.awrite(b"HTTP/1.1 100 Continue\r\n\r\n")
-        await connection.flush()
-    body = await connection.read(request.content_length)
-    if len(body) != request.content_length:
-        raise ApiError(400, "BAD_REQUEST", "Body cut off")
-    return body
-
-
-async def read_json(request, limit=BODY_MAX, too_long=413, empty=None):
-    """The JSON object of the body; `empty` instead when there is no body. Raises ApiError 400 or `too_long`."""
-    body = await read_body(request, limit, too_long)
-    if not body and empty is not None:
-        return empty
-    try:
-        value = json.loads(body)
-    except (ValueError, RuntimeError):  # RuntimeError: nested too deep
-        raise ApiError(400, "INVALID_JSON", "Invalid JSON")
-    if not isinstance(value, dict):
-        raise ApiError(400, "INVALID_JSON", "Invalid JSON", "expected an object")
-    return value
-
-
-def int_arg(request, name, default, low, high):
-    """The whole number of query parameter `name`, `default` when absent. Raises ApiError 400 outside low..high."""
-    text = request.args.get(name) if request.args else None
-    if text is None:
-        return default
-    if text.isdigit() and len(text) < 10 and low <= int(text) <= high:
-        return int(text)
-    raise ApiError(400, "INVALID_PARAMETER", "Invalid parameter", "%s must be %d-%d" % (name, low, high))

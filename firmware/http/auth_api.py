@@ -1,7 +1,8 @@
 """GET /api/auth/status, POST and DELETE /api/auth/password."""
 
 from micropython import const
-from firmware.http.api import ApiError, read_json, reply
+from firmware.http.api import ApiError, reply
+from firmware.http.body import read_json
 
 _SHORTEST = const(8)
 _LONGEST = const(64)

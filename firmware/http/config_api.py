@@ -2,7 +2,8 @@
 
 from micropython import const
 from firmware.config.config import ConfigError
-from firmware.http.api import ApiError, guarded, int_arg, pieces_of_json, read_json, reply, stream
+from firmware.http.api import ApiError, guarded, pieces_of_json, reply, stream
+from firmware.http.body import int_arg, read_json
 
 _BODY_MAX = const(8192)
 _RESTART_MS = const(750)

@@ -3,7 +3,8 @@
 import asyncio
 from micropython import const
 from firmware import live as field
-from firmware.http.api import ApiError, guarded, read_json, reply, stream
+from firmware.http.api import ApiError, guarded, reply, stream
+from firmware.http.body import read_json
 
 _FIRST = const(300)
 _COUNT = const(44)

@@ -12,9 +12,9 @@ _LENGTH_DIGITS = const(8)
 
 # The headers that anything here looks at; the others are read and forgotten
 _KEPT = (
-    "host", "origin", "authorization", "content-length", "content-type", "connection", "upgrade", "sec-websocket-key",
-    "sec-websocket-version", "expect", "if-none-match",
-)  # fmt: skip
+    " host origin authorization content-length content-type connection upgrade sec-websocket-key sec-websocket-version"
+    " expect if-none-match "
+)
 
 
 def _bad(details):
@@ -37,7 +37,7 @@ async def _headers(connection):
         value = value.strip().decode()
         if name == "transfer-encoding":
             raise _bad("Transfer-Encoding is not supported, send Content-Length")
-        if name in _KEPT:
+        if " " + name + " " in _KEPT:
             if headers.get(name, value) != value:
                 raise _bad("two different headers %s" % name)
             headers[name] = value

@@ -1,7 +1,8 @@
 """GET /api/system/tasks, /info, /logs; POST /api/system/restart, /time."""
 
 from micropython import const
-from firmware.http.api import ApiError, guarded, int_arg, read_json, reply, stream
+from firmware.http.api import ApiError, guarded, reply, stream
+from firmware.http.body import int_arg, read_json
 
 _BMS_RESTART = const(5)  # option of command 0x02 (tinybms_uart facts 4)
 _BMS_PAUSE_MS = const(5_000)  # between two restarts of the BMS: it opens its switches each time

@@ -10,6 +10,7 @@ from micropython import const
 import microdot.microdot as core
 from microdot import Microdot, Request
 from firmware.http.api import ApiError
+from firmware.http.api import reason as status_name
 from firmware.http.auth import Auth
 
 _UPLOAD_MAX = const(4 * 1024 * 1024)  # each handler has its own limit below this one
@@ -17,50 +18,31 @@ _IDLE_MS = const(120_000)
 _HEAP_LOW = const(20 * 1024)
 _IDF_LOW = const(12 * 1024)
 
-# second part of /api/... : module. A name in _NEEDS is the part (attribute of `parts`) without which it has nothing to serve.
-_API = {
-    "status": "status",
-    "metrics": "status",
-    "event-bus": "status",
-    "system": "system_api",
-    "can": "can_api",
-    "config": "config_api",
-    "registers": "registers_api",
-    "auth": "auth_api",
-    "alerts": "alerts_api",
-    "history": "history_api",
-    "mqtt": "mqtt_api",
-    "ota": "ota_api",
-    "openapi.json": "static",
-}
-_WS = {
-    "telemetry": "telemetry",
-    "events": "ws_streams",
-    "uart": "ws_streams",
-    "can": "ws_streams",
-    "alerts": "alerts_api",
-}
-_NEEDS = {"alerts_api": "alerts", "history_api": "history", "mqtt_api": "mqtt", "ota_api": "ota"}
+# second part of /api/... = module. One text instead of dicts: it lies in memory all the time.
+_API = (
+    " status=status metrics=status event-bus=status system=system_api can=can_api config=config_api"
+    " registers=registers_api auth=auth_api alerts=alerts_api history=history_api mqtt=mqtt_api ota=ota_api"
+    " openapi.json=static "
+)
+_WS = " telemetry=telemetry events=ws_streams uart=ws_streams can=ws_streams alerts=alerts_api "
+# the part (attribute of `parts`) without which a module has nothing to serve
+_NEEDS = " alerts_api=alerts history_api=history mqtt_api=mqtt ota_api=ota "
 
-_ERRORS = {
-    400: "BAD_REQUEST",
-    401: "UNAUTHORIZED",
-    403: "FORBIDDEN",
-    404: "NOT_FOUND",
-    405: "METHOD_NOT_ALLOWED",
-    413: "PAYLOAD_TOO_LARGE",
-    500: "INTERNAL_ERROR",
-    503: "SERVICE_UNAVAILABLE",
-}
+
+def _lookup(table, name):
+    """What stands behind `name=` in the table, or None."""
+    key = " " + name + "="
+    at = table.find(key) + len(key)
+    return None if at < len(key) or "=" in name else table[at : table.find(" ", at)]
 
 
 def _module_of(path):
     """Name of the module that serves `path`, None for an unknown path of the API."""
     words = path.split("/")
     if words[1] == "api":
-        return _API.get(words[2]) if len(words) > 2 else None
+        return _lookup(_API, words[2]) if len(words) > 2 else None
     if words[1] == "ws":
-        return _WS.get(words[2]) if len(words) == 3 else None
+        return _lookup(_WS, words[2]) if len(words) == 3 else None
     return "prometheus" if path == "/metrics" else "static"
 
 
@@ -97,7 +79,7 @@ class Web(Microdot):
         name = _module_of(path)
         if name is None:
             return 404
-        need = _NEEDS.get(name)
+        need = _lookup(_NEEDS, name)
         if need and getattr(self.parts, need, None) is None:
             return self._not_available
         routes = self._routes(name)
@@ -151,7 +133,7 @@ class Web(Microdot):
         now = board.ticks_ms()
         package = sys.modules["firmware.http"]
         for name in list(self._modules):
-            if board.ticks_diff(now, self._modules[name][1]) < _IDLE_MS or (self.sockets and name in _WS.values()):
+            if board.ticks_diff(now, self._modules[name][1]) < _IDLE_MS or (self.sockets and "=" + name + " " in _WS):
                 continue
             del self._modules[name]
             sys.modules.pop("firmware.http." + name, None)
@@ -184,7 +166,8 @@ class Web(Microdot):
         """Microdot asks for the answer to an error here; `reason` is the one of an HTTPException."""
         if isinstance(reason, ApiError):
             return reason.response()
-        return ApiError(status, _ERRORS.get(status, "ERROR"), reason or str(status)).response()
+        name = status_name(status)
+        return ApiError(status, name.upper().replace(" ", "_"), name).response()
 
     def _log_exception(self, error):
         text = io.StringIO()

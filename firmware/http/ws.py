@@ -5,10 +5,11 @@ dropped when one piece does not leave in time; it delays nobody. An idle one is 
 """
 
 import asyncio
+import binascii
+import hashlib
 import json
 from micropython import const
 from microdot import Response
-from microdot.websocket import WebSocket, WebSocketError
 from firmware.http.api import ApiError
 
 CLIENTS_MAX = const(3)
@@ -17,40 +18,71 @@ _DROP_MS = const(50_000)
 _MESSAGE_MAX = const(512)  # a client has nothing longer to say than {"type": "ping"}
 _FLOOD = const(40)  # messages in one second that end the connection
 
+_TEXT = const(1)
+_BINARY = const(2)
+CLOSE = const(8)
+_PING = const(9)
+_PONG = const(10)
+
 # Topics of the client's queue besides those of the bus
 PONG = const(-1)  # answer to {"type": "ping"}
-PING = const(-2)  # keep-alive of ours
 FRAME = const(-3)  # a ready-made frame
 CLOSED = const(-4)
 
 
-class _Socket(WebSocket):
-    """The WebSocket of Microdot, strict about what a client sends (RFC 6455, 5.1 and 5.5)."""
+class BadFrame(Exception):
+    """The client broke the protocol, or sent more than it may."""
 
-    max_message_length = _MESSAGE_MAX
 
-    @classmethod
-    def _parse_frame_header(cls, header):
-        control = header[0] & 0x08
-        if not header[1] & 0x80 or header[0] & 0x70 or (control and (header[1] & 0x7F) > 125):
-            raise WebSocketError("protocol error")  # not masked, reserved bits, long control frame
-        return WebSocket._parse_frame_header(header)
+def frame(opcode, payload):
+    """The bytes of one frame from the server (RFC 6455, 5.2)."""
+    size = len(payload)
+    head = bytes((0x80 | opcode, size)) if size < 126 else bytes((0x80 | opcode, 126, size >> 8, size & 0xFF))
+    return head + payload
 
 
 def text_frame(text):
-    """The bytes of one text frame, for `FRAME`."""
-    return WebSocket._encode_websocket_frame(WebSocket.TEXT, text)
+    """One text frame, for `FRAME`."""
+    return frame(_TEXT, text.encode())
+
+
+async def read_frame(connection):
+    """(opcode, payload) of the next frame of the client. Raises BadFrame, OSError.
+
+    A client has nothing long to say, so messages in fragments are refused.
+    """
+    first, size = await connection.readexactly(2)
+    if first & 0xF0 != 0x80 or not size & 0x80:
+        raise BadFrame  # a fragment, reserved bits, or not masked
+    opcode = first & 0x0F
+    size &= 0x7F
+    if opcode not in (_TEXT, _BINARY, CLOSE, _PING, _PONG) or (opcode >= CLOSE and size > 125):
+        raise BadFrame
+    if size == 126:
+        size = int.from_bytes(await connection.readexactly(2), "big")
+    if size > _MESSAGE_MAX or size == 127:
+        raise BadFrame
+    mask = await connection.readexactly(4)
+    payload = bytearray(await connection.readexactly(size))
+    for i in range(size):
+        payload[i] ^= mask[i & 3]
+    return opcode, bytes(payload)
+
+
+def accept_key(key):
+    """What the handshake answers to Sec-WebSocket-Key (RFC 6455, 4.2.2)."""
+    digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    return binascii.b2a_base64(digest)[:-1]
 
 
 class Client:
     """One WebSocket. `convert(topic, payload)` gives the message (a dict), or None for nothing to send."""
 
-    def __init__(self, parts, socket, queue, convert):
+    def __init__(self, parts, connection, queue, convert):
         self._parts = parts
-        self._socket = socket
         self._queue = queue
         self._convert = convert
-        self._connection = socket.request.stream
+        self._connection = connection
         self._pinged = False
 
     async def run(self):
@@ -70,10 +102,8 @@ class Client:
             topic, payload = await self._queue.get()
             if topic == FRAME:
                 await connection.awrite(payload)
-            elif topic == PING:
-                await self._socket.send(b"", WebSocket.PING)
             elif topic == CLOSED:
-                await self._socket.close()
+                await connection.awrite(frame(CLOSE, payload))
                 await connection.flush()
                 return
             else:
@@ -90,25 +120,28 @@ class Client:
         clock = self._parts.board
         since = clock.ticks_ms()
         count = 0
+        reason = b"\x03\xea"  # 1002, protocol error
         try:
             while True:
-                opcode, payload = await self._socket._read_frame()
+                opcode, payload = await read_frame(self._connection)
                 self._pinged = False
                 now = clock.ticks_ms()
                 if clock.ticks_diff(now, since) > 1000:
                     since = now
                     count = 0
                 count += 1
-                if opcode == WebSocket.CLOSE or count > _FLOOD:
+                if opcode == CLOSE:
+                    reason = payload[:2]
                     break
-                if opcode == WebSocket.PING:
-                    frame = WebSocket._encode_websocket_frame(WebSocket.PONG, payload)
-                    self._queue.put(FRAME, frame)
-                elif opcode == WebSocket.TEXT and _is_ping(payload):
+                if count > _FLOOD:
+                    break
+                if opcode == _PING:
+                    self._queue.put(FRAME, frame(_PONG, payload))
+                elif opcode == _TEXT and _is_ping(payload):
                     self._queue.put(PONG, None)
-        except (OSError, ValueError, WebSocketError):
+        except (OSError, BadFrame):
             pass
-        self._queue.put(CLOSED, None)
+        self._queue.put(CLOSED, reason)
 
     def _beat(self, now):
         """The server calls this twice a second."""
@@ -117,7 +150,7 @@ class Client:
             self._connection.task.cancel()
         elif silent > _PING_MS and not self._pinged:
             self._pinged = True
-            self._queue.put(PING, None)
+            self._queue.put(FRAME, frame(_PING, b""))
 
 
 def _never(now):
@@ -151,12 +184,13 @@ async def serve(app, request, topics, convert, size=8, first=None, joined=None):
     if joined is not None:
         joined.append(queue)
     try:
-        socket = _Socket(request)
-        await socket.handshake()
+        stream = request.stream
+        await stream.awrite(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+        await stream.awrite(b"Sec-WebSocket-Accept: " + accept_key(headers["sec-websocket-key"]) + b"\r\n\r\n")
         if first is not None:
-            await request.stream.awrite(text_frame(first()))
-        await request.stream.flush()
-        await Client(parts, socket, queue, convert).run()
+            await stream.awrite(text_frame(first()))
+        await stream.flush()
+        await Client(parts, stream, queue, convert).run()
     finally:
         parts.bus.close(queue)
         app.sockets -= 1
