@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tools.deps import device_packages
 from tools.inline import inline_tree
+from tools.trim import trim
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCH = {"host": "x64", "esp32": "xtensawin", "esp32s3": "xtensawin", "esp32c3": "rv32imc"}
@@ -94,7 +95,7 @@ def compile_firmware(compiler, slot):
     sizes = {}
     for path, source in inline_tree(ROOT / "firmware", ROOT).items():
         out = (slot / path.relative_to(ROOT)).with_suffix(".mpy")
-        compiler.compile(source, out, str(path.relative_to(ROOT)), 2)
+        compiler.compile(source, out, str(path.relative_to(ROOT)), 3)
         sizes[str(out.relative_to(slot))] = out.stat().st_size
     for path in sorted((ROOT / "firmware").rglob("*")):
         if path.suffix in DATA_SUFFIXES:
@@ -105,7 +106,7 @@ def compile_firmware(compiler, slot):
 
 
 def compile_library(compiler, slot):
-    """The third-party modules of lib/manifest.json below `slot`/lib, without line numbers."""
+    """The third-party modules of lib/manifest.json below `slot`/lib, without what is never called, and without line numbers."""
     sizes = {}
     for package in device_packages():
         for module in package["modules"]:
@@ -114,7 +115,8 @@ def compile_library(compiler, slot):
             if not source.exists():
                 raise SystemExit(f"build: lib/{name}.py is missing; run `make deps`")
             out = slot / "lib" / f"{name}.mpy"
-            compiler.compile(source.read_text(), out, f"{name}.py", 3)
+            text = trim(source.read_text(), package.get("drop", {}).get(module, []))
+            compiler.compile(text, out, f"{name}.py", 3)
             sizes[f"{name}.mpy"] = out.stat().st_size
     return sizes
 
