@@ -3,6 +3,7 @@
     data_dir         where this gateway keeps its files
     www_dir          where the built web files lie
     ticks_ms()       milliseconds, wraps at 2^30
+    prepare(config)  what must happen before the radio is switched on; called once, first
     uart(config)     the byte stream to the BMS: a port (see `Port`)
     can(config, log) the CAN driver (firmware/can: slcan, twai), not started
     unique_id()      6 bytes, the MAC
@@ -87,6 +88,9 @@ class Board:
 
     def idf_free(self):
         return None
+
+    def prepare(self, config):
+        pass
 
     def start_watchdog(self):
         pass

@@ -10,6 +10,7 @@ import time
 
 import esp32
 import machine
+import network
 from asyncio import core
 from firmware.board.base import Board
 
@@ -71,24 +72,23 @@ class Esp32(Board):
     def ticks_ms(self):
         return time.ticks_ms()
 
-    @property
-    def chip(self):
-        """esp32, esp32s3 or esp32c3, from the name of the build."""
-        machine_name = os.uname().machine.upper()
-        for chip in ("S3", "C3", "S2", "C6"):
-            if "ESP32" + chip in machine_name or "ESP32-" + chip in machine_name:
-                return "esp32" + chip.lower()
-        return "esp32"
-
     def uart(self, config):
         return UartPort(config.get("uart.baudrate"), config.get("uart.tx_pin"), config.get("uart.rx_pin"))
 
-    def can(self, config, log):
-        from firmware.can.twai import Twai
+    def prepare(self, config):
+        """The CAN controller's clock first: its switch lies in a word that WiFi changes too (facts 1.3, 1.7). Then WiFi on."""
+        from firmware.can import twai_chips
         from firmware.can.twai_regs import MemRegs
 
-        regs = MemRegs(self.chip, config.get("can.tx_pin"), config.get("can.rx_pin"))
-        return Twai(regs, self, config.get("can.speed"), log=log, chip=self.chip)
+        self._twai = twai_chips.find(sys.implementation._machine)
+        self._regs = MemRegs(self._twai, config.get("can.tx_pin"), config.get("can.rx_pin"))
+        self._regs.enable()
+        network.WLAN(network.STA_IF).active(True)
+
+    def can(self, config, log):
+        from firmware.can.twai import Twai
+
+        return Twai(self._regs, self, config.get("can.speed"), log=log, chip=self._twai)
 
     def unique_id(self):
         return machine.unique_id()
@@ -100,8 +100,6 @@ class Esp32(Board):
         return max(region[2] for region in esp32.idf_heap_info(esp32.HEAP_DATA))
 
     def network(self):
-        import network
-
         wlan = network.WLAN(network.STA_IF)
         connected = wlan.active() and wlan.isconnected()
         ip, netmask, gateway, _ = wlan.ifconfig() if connected else ("", "", "", "")
@@ -117,7 +115,7 @@ class Esp32(Board):
     def info(self):
         parts = esp32.Partition.find(esp32.Partition.TYPE_APP) + esp32.Partition.find(esp32.Partition.TYPE_DATA)
         return {
-            "chip": self.chip,
+            "chip": sys.implementation._machine.rsplit(" with ", 1)[-1].lower(),
             "firmware": sys.version,
             "reset_cause": _RESET_CAUSES.get(self._cause, "UNKNOWN"),
             "partitions": [{"label": p.info()[4], "address": p.info()[2], "size": p.info()[3]} for p in parts],

@@ -79,6 +79,11 @@ class Bus:
                 return frame[2]
         raise AssertionError(f"no such 0x{can_id:X} in {seconds} s; came: {sorted({hex(f[1]) for f in self.frames})}")
 
+    def drain(self):
+        """Forget what has come so far, so that `wait` gives what comes from now on."""
+        while self._bus.recv(0.01) is not None:
+            pass
+
     def listen(self, seconds):
         """All frames of the next `seconds`: list of (time, can_id, data)."""
         start, deadline = len(self.frames), time.monotonic() + seconds
