@@ -1,4 +1,4 @@
-"""Charge control steers the simulator's battery: 16 LFP cells, one 60 mV high, one 2 % weak; a charger that holds 25 mV a cell more."""
+"""Charge control steers the simulator's battery: 16 LFP cells, one 60 mV high, one 2 % weak; a charger that holds 25 mV more."""
 
 import pytest
 

@@ -358,6 +358,7 @@ def test_every_text_can_be_built():
     charge = pack.settled()
     for why in range(len(reasons.TEXTS)):
         for at, arg in ((0, 0), (2, -35), (16, 3471)):
-            charge._currents.ccl.set(0, why, min(at, 2) if "{sensor}" in reasons.TEXTS[why] else at, max(arg, 0) if why == 10 else arg)
+            at = min(at, 2) if "{sensor}" in reasons.TEXTS[why] else at
+            charge._currents.ccl.set(0, why, at, max(arg, 0) if why == 10 else arg)
             text = charge.reason("ccl")
             assert "{" not in text, text
