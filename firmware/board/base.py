@@ -10,6 +10,7 @@
     largest_block()  largest free block of the heap in bytes
     idf_free()       free memory outside the Python heap in bytes, None where there is no such thing
     network()        the `wifi` object of GET /api/status
+    dns_server()     (address, port) to ask for names, None where none is known
     info()           what GET /api/system/info says of the machine
     console(line)    a line for the person at the serial console; announce(line) one for the program that started us
     start_timer(period_ms, callback)  call back from a hardware timer; False where there is none

@@ -112,6 +112,13 @@ class Esp32(Board):
             "netmask": netmask,
         }
 
+    def dns_server(self):
+        import network
+
+        wlan = network.WLAN(network.STA_IF)
+        address = wlan.ifconfig()[3] if wlan.active() and wlan.isconnected() else "0.0.0.0"
+        return None if address == "0.0.0.0" else (address, 53)
+
     def info(self):
         parts = esp32.Partition.find(esp32.Partition.TYPE_APP) + esp32.Partition.find(esp32.Partition.TYPE_DATA)
         return {

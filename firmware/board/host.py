@@ -112,6 +112,21 @@ class Host(Board):
             "netmask": "",
         }
 
+    def dns_server(self):
+        """(address, port): of the environment variable TINYBMS_DNS (ADDRESS:PORT), else the first of /etc/resolv.conf, or None."""
+        address, _, port = (os.getenv("TINYBMS_DNS") or "").partition(":")
+        if port.isdigit():
+            return address, int(port)
+        try:
+            with open("/etc/resolv.conf") as file:
+                for line in file:
+                    words = line.split()
+                    if len(words) > 1 and words[0] == "nameserver" and "." in words[1]:
+                        return words[1], 53
+        except OSError:
+            pass
+        return None
+
     def info(self):
         return {
             "chip": "host",
