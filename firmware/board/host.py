@@ -113,7 +113,7 @@ class Host(Board):
         }
 
     def dns_server(self):
-        """(address, port): of the environment variable TINYBMS_DNS (ADDRESS:PORT), else the first of /etc/resolv.conf, or None."""
+        """Of the environment variable TINYBMS_DNS (ADDRESS:PORT), else the first server of /etc/resolv.conf."""
         address, _, port = (os.getenv("TINYBMS_DNS") or "").partition(":")
         if port.isdigit():
             return address, int(port)
