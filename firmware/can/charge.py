@@ -132,9 +132,10 @@ class ChargeControl:
         if missing or data[L.VOLTAGE] == _ABSENT or data[L.CURRENT] == _ABSENT:
             self._nothing(_WHY_NO_CELL, missing)
             return
-        if not self._fresh:
+        if self._fresh:
+            self._advance(data, dt)
+        else:
             self._start(data)
-        self._advance(data, dt)
         self._steer(data)
         self._currents.update(data, dt, self._live.settings_age_s())
         self._publish(data)

@@ -80,11 +80,11 @@ def test_first_cvl_is_the_measured_voltage_rounded_up_between_float_and_target()
 def test_planned_cvl_rises_a_step_each_20_s():
     pack = Pack()
     seen = []
-    for second in range(100):
+    for second in range(101):
         cvl = pack.run().cvl_mv
         if not seen or seen[-1][1] != cvl:
             seen.append((second, cvl))
-    assert seen == [(0, 54_000), (19, 54_100), (39, 54_200), (59, 54_300), (79, 54_400), (99, 54_500)], seen
+    assert seen == [(0, 54_000), (20, 54_100), (40, 54_200), (60, 54_300), (80, 54_400), (100, 54_500)], seen
     assert pack.charge.reason("cvl") == "CVL 54.5 V: rising to 57.6 V"
     assert pack.run(1000).cvl_mv == 57_600
     assert pack.charge.reason("cvl") == "CVL 57.6 V: absorption, 3.600 V a cell"
