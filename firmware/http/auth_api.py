@@ -2,8 +2,9 @@
 
 from micropython import const
 from firmware.http.api import ApiError, reply
-from firmware.http.body import read_json
+from firmware.http.body import only, read_json
 
+_BODY_MAX = const(512)
 _SHORTEST = const(8)
 _LONGEST = const(64)
 
@@ -15,7 +16,9 @@ def register(app, parts):
         return reply({"password_set": auth.password_set, "protect_reads": parts.config.get("auth.protect_reads")})
 
     async def post_password(request):
-        password = (await read_json(request, 256)).get("password")
+        body = await read_json(request, _BODY_MAX)
+        only(body, ("password",))
+        password = body.get("password")
         if not isinstance(password, str) or not _SHORTEST <= len(password.encode()) <= _LONGEST:
             details = "password must be %d-%d characters" % (_SHORTEST, _LONGEST)
             raise ApiError(400, "INVALID_PASSWORD", "Invalid password", details)

@@ -5,6 +5,8 @@ from micropython import const
 from firmware.http.api import ApiError
 
 BODY_MAX = const(4096)  # of a JSON body, unless the endpoint says otherwise
+_DEPTH_MAX = const(8)
+_EXACT = 1e15
 
 
 async def read_body(request, limit=BODY_MAX, too_long=413):
@@ -33,6 +35,28 @@ async def read_json(request, limit=BODY_MAX, too_long=413, empty=None):
         raise ApiError(400, "INVALID_JSON", "Invalid JSON")
     if not isinstance(value, dict):
         raise ApiError(400, "INVALID_JSON", "Invalid JSON", "expected an object")
+    return _whole(value, 0)
+
+
+def only(body, names):
+    """Raises ApiError 400 when `body` has a key that is not in `names`."""
+    for key in body:
+        if key not in names:
+            raise ApiError(400, "INVALID_PARAMETER", "Invalid parameter", "unknown key; known: " + ", ".join(names))
+
+
+def _whole(value, depth):
+    """The value with numbers like 100.0 as integers, which they are in JSON. Raises ApiError when it is nested too deep."""
+    if depth > _DEPTH_MAX:
+        raise ApiError(400, "INVALID_JSON", "Invalid JSON", "nested too deep")
+    if isinstance(value, float):
+        return int(value) if -_EXACT < value < _EXACT and value == int(value) else value
+    if isinstance(value, dict):
+        for key in value:
+            value[key] = _whole(value[key], depth + 1)
+    elif isinstance(value, list):
+        for i in range(len(value)):
+            value[i] = _whole(value[i], depth + 1)
     return value
 
 

@@ -4,7 +4,7 @@ import asyncio
 from micropython import const
 from firmware import live as field
 from firmware.http.api import ApiError, guarded, reply, stream
-from firmware.http.body import read_json
+from firmware.http.body import only, read_json
 
 _FIRST = const(300)
 _COUNT = const(44)
@@ -30,7 +30,9 @@ class Registers:
             return None
 
     async def get(self, request):
-        language = (request.args.get("lang") if request.args else None) or self._parts.config.get("system.language")
+        language = request.args.get("lang") if request.args else None
+        if language is None:
+            language = self._parts.config.get("system.language")
         if language not in ("fr", "en"):
             raise ApiError(400, "INVALID_PARAMETER", "Invalid parameter", "lang must be fr or en")
         words = lows = highs = defaults = None
@@ -51,6 +53,7 @@ class Registers:
 
     async def post(self, request):
         body = await read_json(request, _BODY_MAX)
+        only(body, ("key", "address", "value"))
         name = body.get("key", body.get("address"))
         if type(name) not in (str, int) or "value" not in body:
             raise ApiError(400, "INVALID_REGISTER", "Invalid register", "key (or address) and value are needed")

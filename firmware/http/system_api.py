@@ -2,7 +2,7 @@
 
 from micropython import const
 from firmware.http.api import ApiError, guarded, reply, stream
-from firmware.http.body import int_arg, read_json
+from firmware.http.body import int_arg, only, read_json
 
 _BMS_RESTART = const(5)  # option of command 0x02 (tinybms_uart facts 4)
 _BMS_PAUSE_MS = const(5_000)  # between two restarts of the BMS: it opens its switches each time
@@ -59,6 +59,7 @@ def register(app, parts):
 
     async def post_restart(request):
         body = await read_json(request, _RESTART_BODY_MAX, 400, {})
+        only(body, ("target", "delay_ms"))
         target = body.get("target", "bms")
         delay_ms = body.get("delay_ms", _DELAY_MS)
         if target not in ("bms", "gateway"):
@@ -70,7 +71,9 @@ def register(app, parts):
         return await _restart_bms(parts, delay_ms)
 
     async def post_time(request):
-        stamp = (await read_json(request, _RESTART_BODY_MAX)).get("timestamp_ms")
+        body = await read_json(request, _RESTART_BODY_MAX)
+        only(body, ("timestamp_ms",))
+        stamp = body.get("timestamp_ms")
         if type(stamp) is not int or not _TIME_LOW <= stamp < _TIME_HIGH:
             raise _bad("timestamp_ms must be Unix milliseconds, 2025 to 2099")
         applied = not board.time_valid  # a clock that NTP has set is better than a browser

@@ -91,7 +91,7 @@ class Web(Microdot):
             head, _, last = path.rpartition("/")
             route = routes.get(method + " " + head + "/*")
             if route is None:
-                return self._no_method(routes, path, head + "/*")
+                return self._no_method(request, routes, path, head + "/*")
             request.url_args = {"last": last}
         if isinstance(route, tuple):
             route, request.g.guarded = route
@@ -107,21 +107,16 @@ class Web(Microdot):
         entry[1] = now
         return entry[0]
 
-    def _no_method(self, routes, path, pattern):
-        allowed = []
-        for route in routes:
-            method, _, known = route.partition(" ")
-            if known in (path, pattern):
-                allowed.append(method)
+    @staticmethod
+    def _no_method(request, routes, path, pattern):
+        """404, or 405 when the path knows other methods."""
+        allowed = [route.partition(" ")[0] for route in routes if route.partition(" ")[2] in (path, pattern)]
         if not allowed:
             return 404
         if "GET" in allowed and not path.startswith("/ws/"):
             allowed.append("HEAD")
-
-        async def refuse(request, **_):
-            raise ApiError(405, "METHOD_NOT_ALLOWED", "Method not allowed", "", {"Allow": ", ".join(allowed)})
-
-        return refuse
+        request.g.allowed = ", ".join(allowed)
+        return 405
 
     @staticmethod
     async def _not_available(request):
@@ -167,7 +162,8 @@ class Web(Microdot):
         if isinstance(reason, ApiError):
             return reason.response()
         name = status_name(status)
-        return ApiError(status, name.upper().replace(" ", "_"), name).response()
+        headers = {"Allow": request.g.allowed} if status == 405 else None
+        return ApiError(status, name.upper().replace(" ", "_"), name, "", headers).response()
 
     def _log_exception(self, error):
         text = io.StringIO()

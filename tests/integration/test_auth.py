@@ -127,7 +127,8 @@ def test_foreign_pages_are_refused_from_the_first_boot(gateway):
     with pytest.raises(InvalidStatus) as error:
         connect(gateway.ws_url + "/ws/telemetry", origin="http://evil.example")
     assert error.value.response.status_code == 403
-    connect(gateway.ws_url + "/ws/telemetry", origin=f"http://{own}").close()
+    with connect(gateway.ws_url + "/ws/telemetry", origin=f"http://{own}") as socket:
+        assert socket.recv(10)
 
 
 def test_a_forgotten_password_is_reset_with_the_board_in_hand(host_build, parts):
