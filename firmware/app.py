@@ -24,6 +24,8 @@ VERSION = "0.1.0"
 _FIRST_FRAME_MS = const(3000)
 _STEP_MS = const(10)
 _SUPERVISE_MS = const(1000)
+_TICK_MS = const(10)  # of the CAN schedule, where a hardware timer drives it
+_IDLE_TURNS = const(10)  # seconds after which unused parts of the configuration are forgotten
 
 
 class App:
@@ -83,6 +85,7 @@ class App:
         from firmware.can.charge import ChargeControl
 
         board, config = self.board, self.config
+        board.prepare(config)
         self.bms = Bms(board.uart(config), self.live, self.bus, board, config, self.log)
         self.tasks.start("bms", self.bms.run, required=True)
         charge = ChargeControl(self.live, config, board)
@@ -93,6 +96,8 @@ class App:
             self.log.error("can", "not started: %s" % error)
         self.can = Can(driver, self.live, self.bus, board, config, charge, self.log)
         self.tasks.start("can", self.can.run, required=True)
+        if board.start_timer(_TICK_MS, self.can.schedule.tick):
+            self.can.schedule.timer_driven = True
 
     async def first_frame(self):
         """Wait for the first 0x351, no longer than _FIRST_FRAME_MS."""
@@ -122,7 +127,11 @@ class App:
     async def supervise(self):
         """Each second: feed the watchdog while the required tasks live, restart when asked."""
         board = self.board
+        turn = 0
         while True:
+            turn = (turn + 1) % _IDLE_TURNS
+            if not turn:
+                self.config.idle()
             if self.tasks.healthy():
                 board.feed()
             board.uptime_s()

@@ -1,7 +1,7 @@
 """Compile the application for a chip: `python -m tools.build host|esp32|esp32s3|esp32c3` fills `build/CHIP/`.
 
     build/CHIP/boot.py, main.py            as they are
-    build/CHIP/slot_a/firmware/**.mpy      ours, constants put in (tools/inline.py); viper files for the chip's family
+    build/CHIP/slot_a/firmware/**.mpy      ours, shortened (tools/inline.py, minify.py); viper files for the chip's family
     build/CHIP/slot_a/lib/**.mpy           third-party
     build/CHIP/slot_a/www/*.gz             the page, gzipped without time stamp
 
@@ -22,7 +22,8 @@ import tempfile
 from pathlib import Path
 
 from tools.deps import device_packages
-from tools.inline import inline_tree
+from tools.inline import apply, inline_tree, module_name
+from tools.minify import minify
 from tools.trim import trim
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +60,7 @@ class Compiler:
         self.version = hashlib.sha256(Path(__file__).read_bytes() + self.path.encode()).hexdigest()
 
     def compile(self, source, target, name, level):
-        """The text `source` to `target`; `name` is the file name that tracebacks show, `level` the -O of mpy-cross."""
+        """The text `source` to `target`; `name` is what tracebacks show: the module name, which is in memory anyway, `level` the -O of mpy-cross."""
         stamp = hashlib.sha256(f"{self.version} {level} {name}\n{source}".encode()).hexdigest()
         if target.exists() and self.stamps.get(str(target.relative_to(ROOT))) == stamp:
             return
@@ -91,11 +92,13 @@ def remove_strays(slot, parts):
 
 
 def compile_firmware(compiler, slot):
-    """All of firmware/ below `slot`; Python is compiled with its constants put in, data files are copied."""
+    """All of firmware/ below `slot`; Python is compiled with constants put in and names shortened, data files are copied."""
     sizes = {}
-    for path, source in inline_tree(ROOT / "firmware", ROOT).items():
+    sources = inline_tree(ROOT / "firmware", ROOT)
+    names = {path: module_name(path, ROOT) for path in sources}
+    for path, source in minify(sources, names, apply).items():
         out = (slot / path.relative_to(ROOT)).with_suffix(".mpy")
-        compiler.compile(source, out, str(path.relative_to(ROOT)), 3)
+        compiler.compile(source, out, names[path], 3)
         sizes[str(out.relative_to(slot))] = out.stat().st_size
     for path in sorted((ROOT / "firmware").rglob("*")):
         if path.suffix in DATA_SUFFIXES:

@@ -85,7 +85,8 @@ class _Uses(ast.NodeVisitor):
         self.edits.append((node.lineno, node.col_offset, node.end_col_offset, text))
 
 
-def _apply(source, edits):
+def apply(source, edits):
+    """`source` with each (line, start, end, text) put in; columns count bytes."""
     lines = source.split("\n")
     for line, start, end, text in sorted(edits, reverse=True):
         raw = lines[line - 1].encode()
@@ -122,7 +123,7 @@ def inline_tree(folder, root):
     kept = set().union(*(found.kept for found in uses.values())) if uses else set()
     results = {}
     for path, source in sources.items():
-        text = _apply(source, uses[path].edits)
+        text = apply(source, uses[path].edits)
         gone = {(module, name) for module, values in constants.items() for name in values}
         text = _drop_imports(text, trees[path], gone - kept)
         for name in constants[names[path]]:
@@ -142,4 +143,4 @@ def _make_private(source, name):
             edits.append((node.lineno, node.col_offset, node.end_col_offset, "_" + name))
         elif isinstance(node, ast.arg) and node.arg == name:
             return source  # shadowed: leave this module as it is
-    return _apply(source, edits)
+    return apply(source, edits)

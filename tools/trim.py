@@ -1,6 +1,6 @@
 """Leave out of third-party code what this project never calls, before it is compiled for a board: RAM is scarce there.
 
-The names are listed in lib/manifest.json ("drop": {module: ["Class.method", "function", ...]}). A name that is not there (after an
+The names are listed in lib/manifest.json ("drop": {module: ["Class.method", "function", ...]}). One that is not there (after an
 update of the library, say) stops the build, so the list cannot rot.
 """
 

@@ -69,7 +69,10 @@ class Poller:
                 continue
             if self._ready or await self._get_ready():
                 self._counters.polls += 1
-                self._fast(await link.request(self._tx_fast, frames.READ, _FAST_BYTES))
+                if self._fast(await link.request(self._tx_fast, frames.READ, _FAST_BYTES)):
+                    if self._poll[fields.STATUS] == fields.FAULT and self._status != fields.FAULT:
+                        await self._read_events()  # why, before anybody forbids more than the cause asks for
+                    self._take()
             block = self._due() if self._ready else 0
             if block:
                 await self._slow(block)
@@ -94,23 +97,26 @@ class Poller:
     # --- the fast block ---
 
     def _fast(self, result):
-        """Deal with what the request for registers 0-55 gave."""
+        """Decode what the request for registers 0-55 gave into `_poll`; True when it is complete and plausible."""
         self._check_lost()  # even if this very reply is the first one back: it may be another battery by now
         if result <= 0:
             self._failed(self._text(result))
-        elif self._ready:
-            self._take()
-
-    def _take(self):
-        """Decode the poll in the link's frame; use it if it is plausible."""
+            return False
+        if not self._ready:
+            return False
         data = self._live.data
-        poll = self._poll
-        decode.fast(self._link.frame, poll, data[fields.SET_CELLS], registers.has_soh(data))
-        reason = plausible.check(poll)
+        decode.fast(self._link.frame, self._poll, data[fields.SET_CELLS], registers.has_soh(data))
+        reason = plausible.check(self._poll)
         if reason:
             self._counters.implausible += 1
             self._failed(reason)
-            return
+            return False
+        return True
+
+    def _take(self):
+        """Put the decoded poll into the snapshot and say so."""
+        data = self._live.data
+        poll = self._poll
         copy(poll, 0, data, 0, decode.BYTES)
         self._counters.good += 1
         self._since = self._clock.ticks_ms()

@@ -72,6 +72,9 @@ class Esp32(Board):
     def ticks_ms(self):
         return time.ticks_ms()
 
+    def ticks_diff(self, a, b):
+        return time.ticks_diff(a, b)  # the sum in Board.ticks_diff would leave the small ints of this port
+
     def uart(self, config):
         return UartPort(config.get("uart.baudrate"), config.get("uart.tx_pin"), config.get("uart.rx_pin"))
 

@@ -65,21 +65,29 @@ class Can:
             self._rx_count = slot + 1
 
     def stop(self):
-        """Leave the bus, before a restart. Nothing is sent any more."""
-        self.schedule.running = False
+        """Leave the bus: before a restart, or when CAN is switched off. Nothing is sent any more."""
+        self.schedule.stop()
         self.driver.stop()
 
     async def run(self):
-        """Start the driver and keep everything going. A driver that cannot start is reported and stays STOPPED."""
-        if self._config.get("can.enabled"):
-            try:
-                await self.driver.start()
-                self.schedule.running = True
-            except (OSError, ValueError) as error:
-                self._log.error("can", "cannot start: %s" % error)
+        """Keep everything going, for ever; follows `can.enabled`. A driver that cannot start is reported and stays STOPPED."""
+        wanted = None
         while True:
+            if wanted != self._config.get("can.enabled"):
+                wanted = self._config.get("can.enabled")
+                if wanted:
+                    await self._start()
+                else:
+                    self.stop()
             self.work()
             await asyncio.sleep_ms(self.schedule.wait_ms())
+
+    async def _start(self):
+        try:
+            await self.driver.start()
+            self.schedule.running = True
+        except (OSError, ValueError) as error:
+            self._log.error("can", "cannot start: %s" % error)
 
     def work(self):
         """One pass of the loop."""

@@ -183,6 +183,11 @@ class Schedule:
         self._frame_at = self._clock.ticks_add(now, -_GAP_MS)
         self._slow_in = 0
 
+    def stop(self):
+        """Send nothing any more, until `running` is set again."""
+        self.running = False
+        self._stop()
+
     def _stop(self):
         """No frame of any id until new data qualifies."""
         self.speaking = False

@@ -11,8 +11,8 @@ WARNING = const(2)
 ERROR = const(3)
 LEVELS = ("debug", "info", "warning", "error")
 
-_LINES = const(64)
-_TEXT_MAX = const(160)
+_LINES = const(40)
+_TEXT_MAX = const(120)
 
 
 class Log:

@@ -304,6 +304,7 @@ def _parts(bms, n):
         link._waiting = True
         if parser.feed(chunk, 0, 117):
             link._found()
+        assert poller._fast(117)
         poller._take()
     after = gc.mem_alloc()
     gc.enable()

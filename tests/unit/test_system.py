@@ -10,8 +10,8 @@ def test_log_keeps_the_newest_lines_in_order():
     for n in range(100):
         log.info("test", "line %d" % n)
     lines = list(log.lines())
-    assert len(lines) == 64
-    assert lines[0][3] == "line 36" and lines[-1][3] == "line 99"
+    assert len(lines) == 40
+    assert lines[0][3] == "line 60" and lines[-1][3] == "line 99"
     assert lines[0][1:3] == ("info", "test")
 
 
@@ -20,7 +20,7 @@ def test_log_level_and_length():
     log.info("test", "not kept")
     log.error("test", "x" * 500)
     lines = list(log.lines())
-    assert len(lines) == 1 and len(lines[0][3]) == 160
+    assert len(lines) == 1 and len(lines[0][3]) == 120
 
 
 def test_log_listener_that_logs_does_not_recurse():
