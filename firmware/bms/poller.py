@@ -71,7 +71,8 @@ class Poller:
                 self._counters.polls += 1
                 if self._fast(await link.request(self._tx_fast, frames.READ, _FAST_BYTES)):
                     if self._poll[fields.STATUS] == fields.FAULT and self._status != fields.FAULT:
-                        await self._read_events()  # why, before anybody forbids more than the cause asks for
+                        # why, before anybody forbids more than the cause asks for
+                        await self._read_events(False, fields.FAULT)
                     self._take()
             block = self._due() if self._ready else 0
             if block:
@@ -237,17 +238,19 @@ class Poller:
             registers.statistics(self._link.frame, self._live.data)
         self._statistics_due = self._in(_STATISTICS_MS if result > 0 else _RETRY_MS)
 
-    async def _read_events(self, anew=False):
+    async def _read_events(self, anew=False, status=0):
+        """`anew`: the list belongs to a battery that is new or back; `status`: of a poll that is not in the snapshot yet."""
+        status = status or self._status
         result = await self._link.request(self._tx_events, frames.EVENTS, -1)
         events = self._events
         data = self._live.data
         if result > 0:
             fresh = events.update(self._link.frame, result, anew)
-            if self._status and self._status != fields.FAULT:
+            if status and status != fields.FAULT:
                 events.not_fault()
             data[fields.FAULTS] = events.faults
             data[fields.WARNINGS] = events.warnings
             if fresh:
                 self._bus.publish(topics.BMS_EVENTS)
-        unexplained = self._status == fields.FAULT and not events.faults
+        unexplained = status == fields.FAULT and not events.faults
         self._events_due = self._in(_EVENTS_FAULT_MS if unexplained else _EVENTS_MS if result > 0 else _RETRY_MS)
