@@ -10,6 +10,7 @@ from micropython import const
 
 _RECEIVE = const(512)  # bytes a read
 _COLLECT = const(1024)  # small writes are sent together in pieces of this size
+_POOL_MAX = const(2)
 _WRITE_MS = const(5_000)  # one piece must leave in this time
 _LINE_MAX = const(1024)
 
@@ -21,13 +22,14 @@ class TooLong(Exception):
 class Connection:
     """`sock` does not block. Serves Microdot as both of its streams (`read`, `awrite`, `aclose`)."""
 
-    def __init__(self, sock, peer, clock, buffer=None):
+    def __init__(self, sock, peer, clock, pool):
         self.peer = peer  # address of the client without its port
         self.task = None
         self.unread = 0  # bytes of the body that were announced and not read
         self.heard = 0  # ticks of the last bytes received
         self.beat = None  # a WebSocket puts its keep-alive here: called by the server now and then
-        self.buffer = buffer or bytearray(_COLLECT)  # the server gives it to the next connection
+        self._pool = pool  # buffers that nobody uses now, shared by all connections
+        self._buffer = None  # only while something is collected: an idle WebSocket holds none
         self._sock = sock
         self._clock = clock
         self._in = b""
@@ -105,14 +107,19 @@ class Connection:
             await self.flush()
         if size >= _COLLECT:
             await self._send(memoryview(data))
-        else:
-            self.buffer[self._out : self._out + size] = data
+        elif size:
+            if self._buffer is None:
+                self._buffer = self._pool.pop() if self._pool else bytearray(_COLLECT)
+            self._buffer[self._out : self._out + size] = data
             self._out += size
 
     async def flush(self):
         size, self._out = self._out, 0
         if size:
-            await self._send(memoryview(self.buffer)[:size])
+            buffer, self._buffer = self._buffer, None
+            await self._send(memoryview(buffer)[:size])
+            if len(self._pool) < _POOL_MAX:
+                self._pool.append(buffer)
 
     async def _send(self, data):
         clock = self._clock

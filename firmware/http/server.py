@@ -19,7 +19,7 @@ _HANDLE_MS = const(60_000)  # to answer it; an upload extends this as it goes
 _LINGER_MS = const(500)
 _LINGER_BYTES = const(65_536)
 _WATCH_MS = const(500)
-_SWEEP_TURNS = const(60)
+_SWEEP_TURNS = const(10)
 
 # EBADF, EPIPE, ECONNABORTED, ECONNRESET, ENOTCONN, ETIMEDOUT: the client went away
 _MUTED = (9, 32, 103, 104, 107, 110)
@@ -88,8 +88,7 @@ class Server:
             self._open(sock, address)
 
     def _open(self, sock, address):
-        buffer = self._buffers.pop() if self._buffers else None
-        connection = Connection(sock, _peer(address), self._clock, buffer)
+        connection = Connection(sock, _peer(address), self._clock, self._buffers)
         connection.allow(_REQUEST_MS)
         self._connections.append(connection)
         connection.task = asyncio.create_task(self._serve(connection))
@@ -129,7 +128,6 @@ class Server:
         finally:
             connection.close()
             self._connections.remove(connection)
-            self._buffers.append(connection.buffer)
             self._free.set()
 
     async def _answer(self, connection):

@@ -12,8 +12,6 @@ _DELAY_MAX_MS = const(60_000)
 _TIME_LOW = 1_735_689_600_000  # 2025-01-01; no const: over 30 bits
 _TIME_HIGH = 4_102_444_800_000  # 2100-01-01
 
-last_bms_restart = None  # uptime in ms; lost when the module is dropped, which takes longer than the pause
-
 
 def _bad(details):
     return ApiError(400, "INVALID_PARAMETER", "Invalid parameter", details)
@@ -68,7 +66,7 @@ def register(app, parts):
             raise _bad("delay_ms must be an integer, 0 to %d" % _DELAY_MAX_MS)
         if target == "gateway":
             return _restart_gateway(parts, delay_ms, False, "skipped", 200)
-        return await _restart_bms(parts, delay_ms)
+        return await _restart_bms(app, parts, delay_ms)
 
     async def post_time(request):
         body = await read_json(request, _RESTART_BODY_MAX)
@@ -111,12 +109,11 @@ def _restart_gateway(parts, delay_ms, attempted, bms_status, code):
     return _answer("scheduled", code, attempted, bms_status, True, delay_ms)
 
 
-async def _restart_bms(parts, delay_ms):
-    global last_bms_restart
+async def _restart_bms(app, parts, delay_ms):
     now = parts.board.uptime_ms()
-    if last_bms_restart is not None and now - last_bms_restart < _BMS_PAUSE_MS:
+    if app.bms_restarted is not None and now - app.bms_restarted < _BMS_PAUSE_MS:
         return _answer("throttled", 200, False, "throttled", False, 0)
-    last_bms_restart = now
+    app.bms_restarted = now
     try:
         confirmed = await parts.bms.command(_BMS_RESTART)
     except parts.bms.Error as error:

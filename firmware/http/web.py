@@ -14,7 +14,8 @@ from firmware.http.api import reason as status_name
 from firmware.http.auth import Auth
 
 _UPLOAD_MAX = const(4 * 1024 * 1024)  # each handler has its own limit below this one
-_IDLE_MS = const(120_000)
+_IDLE_MS = const(30_000)
+_IDLE_SHORT_MS = const(2_000)  # when memory is short
 _HEAP_LOW = const(20 * 1024)
 _IDF_LOW = const(12 * 1024)
 
@@ -56,6 +57,7 @@ class Web(Microdot):
         self.auth = Auth(parts)
         self.options_handler = None
         self.sockets = 0  # WebSockets that are open
+        self.bms_restarted = None  # uptime in ms of the last restart of the BMS
         self._modules = {}  # name: [routes, ticks of the last use]
         self.before_request(self.auth.check)
         Request.max_content_length = _UPLOAD_MAX
@@ -122,13 +124,13 @@ class Web(Microdot):
     async def _not_available(request):
         raise ApiError(503, "NOT_AVAILABLE", "Service unavailable", "this gateway runs without that part")
 
-    def sweep(self):
-        """Forget the modules that were idle for a while; what they import besides stays only if somebody else uses it."""
+    def sweep(self, idle_ms=_IDLE_MS):
+        """Forget the modules that were idle for so long."""
         board = self.parts.board
         now = board.ticks_ms()
         package = sys.modules["firmware.http"]
         for name in list(self._modules):
-            if board.ticks_diff(now, self._modules[name][1]) < _IDLE_MS or (self.sockets and "=" + name + " " in _WS):
+            if board.ticks_diff(now, self._modules[name][1]) < idle_ms or (self.sockets and "=" + name + " " in _WS):
                 continue
             del self._modules[name]
             sys.modules.pop("firmware.http." + name, None)
@@ -143,6 +145,7 @@ class Web(Microdot):
             return True
         if board.heap_free() >= _HEAP_LOW:
             return False
+        self.sweep(_IDLE_SHORT_MS)
         gc.collect()
         return board.heap_free() < _HEAP_LOW
 
