@@ -93,6 +93,10 @@ class ChargeControl:
         """Take `charge.*` of the configuration anew."""
         self._targets.configure()
 
+    def override(self, cvl_mv, ccl_ma, dcl_ma):
+        """Limits of somebody else beside the user's own `charge.*_max_*`, 0 = none; in force until the next call."""
+        self._targets.override(cvl_mv, ccl_ma, dcl_ma)
+
     def state_name(self):
         return STATES[self.state]
 

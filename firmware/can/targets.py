@@ -36,12 +36,18 @@ _NEEDED = (
 )  # fmt: skip
 
 
+def _stricter(one, two):
+    """The smaller of two limits, of which 0 is none."""
+    return min(one, two) if one and two else one or two
+
+
 class Targets:
     """After `read(data)` gave True: all in mV (`cvl_*` of the pack in wire steps, the rest a cell), mA, 0.1 C."""
 
     def __init__(self, config):
         self._config = config
         self.source = sensors.AUTO
+        self._override = (0, 0, 0)
         self.disagree = False  # the chosen chemistry is not that of the settings
         self.configure()
 
@@ -55,11 +61,17 @@ class Targets:
         self._absorption = get("charge.absorption_mv")
         self._float = get("charge.float_mv")
         self._tail = get("charge.tail_current_ma")
-        self._cvl_max = get("charge.cvl_max_mv")
-        self._ccl_max = get("charge.ccl_max_ma")
-        self._dcl_max = get("charge.dcl_max_ma")
+        cvl, ccl, dcl = self._override
+        self._cvl_max = _stricter(get("charge.cvl_max_mv"), cvl)
+        self._ccl_max = _stricter(get("charge.ccl_max_ma"), ccl)
+        self._dcl_max = _stricter(get("charge.dcl_max_ma"), dcl)
         self.rebulk = max(1, min(99, get("charge.rebulk_soc"))) * 100  # 0.01 %
         self.absorb_ms = max(1, min(1440, get("charge.absorption_max_min"))) * 60_000
+
+    def override(self, cvl_mv, ccl_ma, dcl_ma):
+        """Limits of somebody else beside the user's own, 0 = none; in force until the next call."""
+        self._override = (cvl_mv, ccl_ma, dcl_ma)
+        self.configure()
 
     def read(self, data):
         """Work out the targets from `data` (live.data). False while a setting is absent or they are out of order."""

@@ -95,6 +95,10 @@ class Config:
         """`update` with the names inside one group (POST /api/mqtt/config, /api/alerts/config)."""
         return self._apply(self._form().changes(self._values, obj, group, self._check))
 
+    def preview_group(self, group, obj):
+        """{key: value} that `update_group` would change; nothing is stored. Raises ConfigError."""
+        return self._form().changes(self._values, obj, group, self._check)
+
     def set(self, values):
         """Set full keys, hidden ones too (the owner of a key calls this): {"auth.password_hash": "..."}. Like `update`."""
         return self._apply(self._form().full_changes(self._values, values, self._check))

@@ -1,0 +1,126 @@
+"""The MQTT part: what stays in memory while MQTT is off. Once a broker is configured it loads `session.py` and more."""
+
+import asyncio
+import sys
+from firmware import bus as topics
+
+_RESIDENT = ("session", "client", "messages")
+
+
+def load(name):
+    """A module of this room that is dropped again with `drop`."""
+    return __import__("firmware.mqtt." + name, None, None, (name,))
+
+
+def drop(*names):
+    package = sys.modules["firmware.mqtt"]
+    for name in names:
+        sys.modules.pop("firmware.mqtt." + name, None)
+        if hasattr(package, name):
+            delattr(package, name)
+
+
+def endpoint(get):
+    """(scheme, host, port) of the broker, ("", "", 0) while there is none. `get` gives values of the configuration."""
+    scheme, _, rest = get("mqtt.broker_uri").partition("://")
+    if not rest:
+        return "", "", 0
+    host, colon, _ = rest.rstrip("/").partition(":")
+    port = get("mqtt.port")  # the port of a URI is stored there
+    return scheme, host, 8883 if scheme == "mqtts" and port == 1883 and not colon else port
+
+
+class Mqtt:
+    """`parts`: board, live, bus, bms, can, config, log, alerts, version, restart; `resolver`: see net/resolver.py.
+
+    `await run()` is the whole of it, for ever.
+    """
+
+    def __init__(self, parts, resolver):
+        self.parts = parts
+        self.resolver = resolver
+        self.connected = False
+        self.verified = False  # the broker has shown that it is the one: CA and host name were checked
+        self.sent = self.received = self.errors = 0
+        self.last_error = ""
+        self.changed = asyncio.Event()  # settings of ours have changed
+        self.hurry = False  # the network is back: try at once
+        self.config_due = True
+        self.limits = (0, 0, 0)  # cvl_mv, ccl_ma, dcl_ma that a command has set, 0 = none
+        self.bms_restart = None  # uptime in s of the last one by command
+        self._limits_until = 0
+
+    def status(self):
+        """The object of GET /api/mqtt/status; what follows `last_error` is ours."""
+        get = self.parts.config.get
+        scheme, host, port = endpoint(get)
+        return {
+            "connected": self.connected,
+            "broker": "%s://%s:%d" % (scheme, host, port) if host else "",
+            "client_id": get("mqtt.client_id"),
+            "messages_sent": self.sent,
+            "messages_received": self.received,
+            "errors": self.errors,
+            "last_error": self.last_error,
+            "enabled": bool(host),
+            "verified": self.connected and self.verified,
+        }
+
+    async def run(self):
+        bus, config = self.parts.bus, self.parts.config
+        bus.subscribe(topics.CONFIG, self._on_config)
+        bus.subscribe(topics.EVENT, self._on_event)
+        try:
+            while True:
+                self.changed.clear()
+                if config.get("mqtt.broker_uri"):
+                    try:
+                        await load("session").run(self)
+                    finally:
+                        drop(*_RESIDENT)
+                        self.override((0, 0, 0))
+                else:
+                    self.last_error = ""
+                    await self.changed.wait()
+        finally:
+            bus.unsubscribe(topics.CONFIG, self._on_config)
+            bus.unsubscribe(topics.EVENT, self._on_event)
+
+    def _on_config(self, topic, keys):
+        self.config_due = True
+        for key in keys:
+            if key.startswith("mqtt."):
+                self.changed.set()
+
+    def _on_event(self, topic, event):
+        self.hurry = self.hurry or event[0] == "WIFI_CONNECTED"
+
+    async def test(self, values):
+        """Try the settings `values` (full keys, over the configuration); the object of POST /api/mqtt/test."""
+        try:
+            return await load("probe").test(self, values)
+        finally:
+            drop("probe", "settings", "opening", "tls")
+            if not self.parts.config.get("mqtt.broker_uri"):
+                drop(*_RESIDENT)
+
+    def failed(self, text):
+        """Count an error and show it."""
+        self.errors += 1
+        if text != self.last_error:
+            self.parts.log.warning("mqtt", text)
+        self.last_error = text
+
+    def override(self, limits, seconds=0):
+        """Put `limits` (cvl_mv, ccl_ma, dcl_ma; 0 = none) beside the user's own for so long."""
+        if limits == self.limits == (0, 0, 0):
+            return
+        self.limits = limits
+        self._limits_until = self.parts.board.uptime_s() + seconds
+        self.parts.can.charge.override(*limits)
+        self.parts.log.info("mqtt", "limits %d mV, %d mA, %d mA (0: none)" % limits)
+
+    def check_override(self):
+        """Take back what has run out; the session calls this often."""
+        if any(self.limits) and self.parts.board.uptime_s() >= self._limits_until:
+            self.override((0, 0, 0))

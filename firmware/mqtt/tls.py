@@ -1,0 +1,61 @@
+"""TLS for the client, loaded while a connection is made. Facts: esp32_micropython 12, T5 and T8.
+
+MicroPython takes certificates as DER only, so PEM files are unpacked here. It checks a chain only together with the host name.
+"""
+
+import binascii
+import tls
+from micropython import const
+from firmware.mqtt.client import Failure, error_text
+
+_SESSION_BYTES = const(45 * 1024)  # of IDF heap: a session takes 36 KB
+
+
+def check(board):
+    """Raises Failure while TLS must wait."""
+    if not board.time_valid:
+        raise Failure("tls", "waits until the clock is set")
+    free = board.idf_free()
+    if free is not None and free < _SESSION_BYTES:
+        raise Failure("tls", "not enough memory (%d KB free, 45 KB needed)" % (free // 1024))
+
+
+def der_parts(data):
+    """Each DER block of a PEM file; a DER file is one block."""
+    at = data.find(b"-----BEGIN ")
+    if at < 0:
+        yield data
+    while at >= 0:
+        start = data.find(b"-----", at + 11) + 5
+        end = data.find(b"-----END ", start)
+        if start < 5 or end < 0:
+            raise ValueError("damaged PEM")
+        yield binascii.a2b_base64(data[start:end].replace(b"\n", b"").replace(b"\r", b""))
+        at = data.find(b"-----BEGIN ", end)
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        raise Failure("tls", "cannot read %s" % path)
+
+
+def wrap(sock, settings):
+    """`sock` with TLS around it; hands are shaken by the first write. Raises Failure."""
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    try:
+        if settings.ca:
+            for part in der_parts(_read(settings.ca)):
+                context.load_verify_locations(part)
+        if settings.cert:
+            chain = next(der_parts(_read(settings.cert)))  # MicroPython takes the one certificate
+            key = next(der_parts(_read(settings.key)))
+            context.load_cert_chain(chain, key)
+        context.verify_mode = tls.CERT_REQUIRED if settings.verified else tls.CERT_NONE
+        wrapped = context.wrap_socket(sock, server_hostname=settings.host, do_handshake_on_connect=False)
+    except (OSError, ValueError) as error:
+        raise Failure("tls", error_text(error))
+    wrapped.setblocking(False)
+    return wrapped
