@@ -47,6 +47,7 @@ class App:
         self.history = None
         self.energy = None
         self.mqtt = None
+        self.resolver = None
         self.ota = None
         self.http = None
         self.restart_due = None  # ticks at which the gateway restarts
@@ -109,7 +110,12 @@ class App:
     async def start_rest(self):
         """What may wait: HTTP and everything that is only looked at."""
         from firmware.http.server import Server
+        from firmware.mqtt.mqtt import Mqtt
+        from firmware.net.resolver import Resolver
 
+        self.resolver = Resolver(self.board)
+        self.mqtt = Mqtt(self, self.resolver)
+        self.tasks.start("mqtt", self.mqtt.run)
         self.http = Server(self)
         self.tasks.start("http", self._serve, required=True)
 
