@@ -189,7 +189,8 @@ def test_fault_status_and_events_decide_what_stays_allowed(parts):
             return charge and (now_dcl == 0 if dcl == 0 else now_dcl > 0)
 
         wait_for(settled, 10, f"the limits of event 0x{event:02X}")
-        alarm = bus.wait(0x35A, 5, lambda data: decode(0x35A, data)["alarms"]["general"] == "active")
+        half = "warnings" if event == 0x31 else "alarms"
+        alarm = bus.wait(0x35A, 5, lambda data, half=half: decode(0x35A, data)[half]["general"] == "active")
         assert decode(0x35A, alarm)["system_status_bits"] == 2  # the data is good
         assert parts.gateway.status()["battery"]["status"] == "FAULT"
         end_faults(parts)
