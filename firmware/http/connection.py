@@ -54,7 +54,7 @@ class Connection:
         """Some more bytes behind those not yet read; False at the end of the stream."""
         while True:
             yield core._io_queue.queue_read(self._sock)  # always yields: a flood of bytes must not hold the loop
-            data = self._sock.recv(_RECEIVE)
+            data = self._sock.read(_RECEIVE)  # None: woken for nothing
             if data is not None:
                 break
         if not data:

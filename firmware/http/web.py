@@ -71,10 +71,10 @@ class Web(Microdot):
         request.g.guarded = False
         try:
             return self._find(request), "", None
-        except MemoryError as error:
+        except Exception as error:  # a module that cannot be loaded; Microdot catches nothing here
             self._log_exception(error)
             gc.collect()
-            return 503, "", None
+            return 503 if isinstance(error, MemoryError) else 500, "", None
 
     def _find(self, request):
         path = request.path

@@ -122,3 +122,10 @@ def test_nothing_leads_out_of_the_page_directory():
     for path in ("../x.js", "a/../../x.js", "/etc/x.js", ".x.js", "a/.x.js", "a\\x.js", "x", "x.gz", "é.js", "a//x.js"):
         assert raises(ApiError, static.send, "/tmp", path).status_code == 404
     assert static._hashed("app.1a2b3c4d.js") and not static._hashed("app.js") and not static._hashed("app.notahash.js")
+
+
+async def test_a_module_that_cannot_be_loaded_answers_500():
+    async with Gateway() as gateway:
+        gateway.server.web._routes = lambda name: __import__("firmware.http.none_such")
+        status, _, body = await gateway.ask("GET", "/api/status")
+        assert status == 500 and json.loads(body)["code"] == "INTERNAL_SERVER_ERROR"
