@@ -60,7 +60,7 @@ class Compiler:
         self.version = hashlib.sha256(Path(__file__).read_bytes() + self.path.encode()).hexdigest()
 
     def compile(self, source, target, name, level):
-        """The text `source` to `target`; `name` is what tracebacks show: the module name, which is in memory anyway, `level` the -O of mpy-cross."""
+        """The text `source` to `target`. `name` is what tracebacks show, `level` the -O of mpy-cross."""
         stamp = hashlib.sha256(f"{self.version} {level} {name}\n{source}".encode()).hexdigest()
         if target.exists() and self.stamps.get(str(target.relative_to(ROOT))) == stamp:
             return

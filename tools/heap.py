@@ -1,4 +1,4 @@
-"""What the gateway keeps of its heap: `python -m tools.heap` builds build/host and prints bytes a module and a part (64-bit port)."""
+"""What the gateway keeps of its heap, a module and a part: `python -m tools.heap` (64-bit port; builds build/host)."""
 
 import shutil
 import subprocess

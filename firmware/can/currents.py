@@ -159,7 +159,8 @@ class Currents:
             self.dcl.cap(targets.dcl * permille // 1000, _WHY_LOW, cells.low_at, cells.low)
 
     def _by_temperature(self):
-        targets, sensors, ccl, dcl = self._targets, self._sensors, self.ccl, self.dcl
+        targets, sensors = self._targets, self._sensors
+        ccl, dcl = self.ccl, self.dcl  # a tuple of four would be allocated
         hot, cold = sensors.hottest, sensors.coldest
         if hot != _ABSENT:
             self._hottest = held = follow(self._hottest, hot, _TEMP_BAND, 0)

@@ -1,0 +1,67 @@
+"""`make bench`: what the gateway costs, measured now on this machine. Times are compared side by side in one process.
+
+Each line: what, measured, what is asked for, `kept` or `broken`. Exit code 1 when one is broken.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+from tools.build import ROOT
+from tools.processes import micropython
+
+VIPER = {
+    "CRC of a poll reply": 20,
+    "decode of registers 0-55": 10,
+    "encode of all frames": 3,
+}  # times faster than bytecode
+POLL_HEAP = 1536  # bytes a poll with asyncio (DESIGN 6)
+QUEUED_US = 5000  # UART reply complete -> CAN frames queued (DESIGN 6)
+
+
+def run(script):
+    """The JSON lines that a MicroPython script prints, as dicts."""
+    environment = dict(os.environ, MICROPYPATH=f"{ROOT}:{ROOT}/lib:.frozen")
+    command = [micropython(), "-X", "heapsize=8M", f"tools/bench/{script}.py"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"bench: {script}.py failed\n{done.stdout}{done.stderr}")
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def viper_rows():
+    """(what, measured, asked for, kept)"""
+    for row in run("viper"):
+        least = VIPER[row["name"]]
+        figures = f"{row['ratio']:5.1f} x ({row['viper_us']:.2f} us against {row['bytecode_us']:.2f} us)"
+        yield f"viper: {row['name']}", figures, f">= {least} x", row["ratio"] >= least
+
+
+def cycle_rows():
+    for row in run("cycle"):
+        name = row["name"]
+        if "p50_us" in row:
+            yield (
+                name,
+                f"p50 {row['p50_us']} us, max {row['max_us']} us",
+                f"< {QUEUED_US} us",
+                row["max_us"] < QUEUED_US,
+            )
+        elif name.startswith("heap of charge"):
+            yield name, f"{row['bytes']:.0f} bytes", "0 bytes", row["bytes"] == 0
+        else:
+            yield name, f"{row['bytes']:.0f} bytes", f"<= {POLL_HEAP} bytes", row["bytes"] <= POLL_HEAP
+
+
+def main():
+    broken = 0
+    for rows in (viper_rows, cycle_rows):
+        for what, measured, asked, kept in rows():
+            broken += not kept
+            print(f"{what:52} {measured:42} {asked:16} {'kept' if kept else 'broken'}", flush=True)
+    sys.exit(1 if broken else 0)
+
+
+if __name__ == "__main__":
+    main()
