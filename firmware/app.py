@@ -109,10 +109,22 @@ class App:
 
     async def start_rest(self):
         """What may wait: HTTP and everything that is only looked at."""
+        from firmware.alerts.alerts import Alerts
+        from firmware.history.energy import Energy
+        from firmware.history.history import History
         from firmware.http.server import Server
         from firmware.mqtt.mqtt import Mqtt
         from firmware.net.resolver import Resolver
 
+        self.alerts = Alerts(
+            self.live, self.bus, self.board, self.config, self.bms.events, self.can, self.log, self.board.data_dir
+        )
+        self.tasks.start("alerts", self.alerts.run)
+        common = (self.live, self.bus, self.board, self.config, self.log, self.board.data_dir)
+        self.history = History(*common)
+        self.tasks.start("history", self.history.run)
+        self.energy = Energy(*common)
+        self.tasks.start("energy", self.energy.run)
         self.resolver = Resolver(self.board)
         self.mqtt = Mqtt(self, self.resolver)
         self.tasks.start("mqtt", self.mqtt.run)
@@ -157,6 +169,9 @@ class App:
 
     def restart_now(self):
         self.can.stop()  # off the bus before the clocks change
+        for part in (self.history, self.energy):
+            if part:
+                part.stop()  # writes what would be lost
         self.board.reset()
 
 
