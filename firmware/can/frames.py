@@ -1,7 +1,6 @@
 """The Victron CAN-bms frames (victron_can facts 3 and 4): viper encoders that write the live snapshot into one buffer.
 
-`buffer` holds 19 frames of 8 bytes in the order of IDS; `frames[i]` is the memoryview of frame i, so a send copies nothing and
-allocates nothing. All fields are little-endian 16-bit words, which is why the encoders write through `ptr16`.
+`buffer` holds 19 frames of 8 bytes in the order of IDS. All fields are little-endian 16-bit words, which is why the encoders write through `ptr16`.
 
 Viper and negative numbers: an int loaded through `ptr32` has no sign on a 64-bit host. Here a value that may be negative first
 gets a bias and is then cut to 30 bits, `(value + bias) & 0x3FFFFFFF`: that gives the same positive number on both widths.
@@ -11,7 +10,7 @@ The encoders run as plain bytecode too, on arrays in place of the pointers (test
 from array import array
 from micropython import const
 
-# The place of a frame in IDS is its place in `frames` and its bit in the masks that the encoders give
+# The place of a frame in IDS is its place in the buffer and its bit in the masks that the encoders give
 COUNT = const(19)
 LIMITS = const(0)  # 0x351
 MANUFACTURER = const(4)  # 0x35E
@@ -233,13 +232,13 @@ class Frames:
 
     def __init__(self):
         self.buffer = bytearray(8 * COUNT)
-        whole = memoryview(self.buffer)
-        self.frames = tuple(whole[8 * i : 8 * i + 8] for i in range(COUNT))
         self.work = array("i", (0 for _ in range(WORK)))
+        self._one = bytearray(8)
 
-    def text(self, first, size, text):
-        """Write ASCII `text` into the frames from index `first`, cut to `size` bytes and padded with zeros."""
-        at = 8 * first
-        for i in range(size):
-            code = ord(text[i]) if i < len(text) else 0
-            self.buffer[at + i] = code if code < 128 else 63  # "?"
+    def frame(self, index):
+        """Frame `index`: 8 bytes that are valid until the next call. For the schedule's tick only; nothing is allocated."""
+        one, buffer = self._one, self.buffer
+        at = 8 * index
+        for i in range(8):
+            one[i] = buffer[at + i]
+        return one

@@ -1,7 +1,7 @@
 """Who the battery says it is: 0x35E, 0x370/0x371, 0x380/0x381, 0x382 (victron_can facts 3 and 6).
 
 From the configuration, else from the BMS. Never a brand that the GX treats in its own way: with such a name it would change
-CVL or CCL behind our back, so it is replaced by ours and logged.
+CVL or CCL behind our back, so it is replaced by ours and logged. Loaded for one call of `fill` and dropped.
 """
 
 from micropython import const
@@ -34,8 +34,16 @@ def hardware_text(data):
     return "" if word == _ABSENT else "HW %d.%d" % (word & 255, word >> 8 & 255)
 
 
-def fill(frames, data, config, log):
-    """Write the texts into `frames` (a Frames); gives the mask of the frames that have one.
+def write(buffer, first, size, text):
+    """Write ASCII `text` into the frames from index `first`, cut to `size` bytes and padded with zeros."""
+    at = 8 * first
+    for i in range(size):
+        code = ord(text[i]) if i < len(text) else 0
+        buffer[at + i] = code if code < 128 else 63  # "?"
+
+
+def fill(buffer, data, config, log):
+    """Write the texts into `buffer` (of a Frames); gives the mask of the frames that have one.
 
     Called at start and when configuration or BMS version change. 0x35E must match 0x370: with one of the two names configured,
     both say that one. The serial number has 16 places on CAN: the last 16 of the 24 hex digits, because the manufacturer names
@@ -55,8 +63,8 @@ def fill(frames, data, config, log):
         maker = name
     maker = maker or _DEFAULT
     serial = setting("can.serial_number") or serial_text(data)[-16:]
-    frames.text(_frames.MANUFACTURER, 8, maker)
-    frames.text(_frames.NAME, 16, name or maker)
-    frames.text(_frames.SERIAL, 16, serial)
-    frames.text(_frames.FAMILY, 8, setting("can.battery_family") or hardware_text(data) or _DEFAULT)
+    write(buffer, _frames.MANUFACTURER, 8, maker)
+    write(buffer, _frames.NAME, 16, name or maker)
+    write(buffer, _frames.SERIAL, 16, serial)
+    write(buffer, _frames.FAMILY, 8, setting("can.battery_family") or hardware_text(data) or _DEFAULT)
     return 1 << _frames.MANUFACTURER | 3 << _frames.NAME | 1 << _frames.FAMILY | (3 << _frames.SERIAL if serial else 0)

@@ -11,7 +11,7 @@ from firmware import bus as _bus
 from firmware import live as _live
 from firmware.can import alarms as _alarms
 from firmware.can import frames as _frames
-from firmware.can import identity
+from firmware.can import once
 
 _ABSENT = const(0x3FFFFFFF)
 _PERIOD_MS = const(1000)
@@ -125,8 +125,12 @@ class Schedule:
         for i in range(_live.HARDWARE, _live.SERIAL + 6):
             version = (version * 31 + self._live.data[i]) & 0xFFFFF
         if version != self._version:
+            try:
+                self._texts = once("identity").fill(self.frames.buffer, self._live.data, self._config, self._log)
+            except (MemoryError, OSError, ImportError) as error:  # the old texts stay; asked again in a second
+                self._log.warning("can", "identity: %r" % error)
+                return
             self._version = version
-            self._texts = identity.fill(self.frames, self._live.data, self._config, self._log)
             if self.speaking:
                 self._extra |= self._texts
 
@@ -247,7 +251,7 @@ class Schedule:
             index += 1
         self._pending &= self._pending - 1
         self._frame_at = now
-        accepted = self.driver.send(_frames.IDS[index], self.frames.frames[index])
+        accepted = self.driver.send(_frames.IDS[index], self.frames.frame(index))
         if accepted:
             self._sent |= 1 << index
         if index == _frames.LIMITS:
@@ -282,7 +286,8 @@ class Schedule:
         if sent and self._bus.wants(_bus.CAN_FRAME):
             for index in range(_frames.COUNT):
                 if sent >> index & 1:
-                    self._bus.publish(_bus.CAN_FRAME, ("TX", _frames.IDS[index], bytes(self.frames.frames[index])))
+                    data = bytes(self.frames.buffer[8 * index : 8 * index + 8])
+                    self._bus.publish(_bus.CAN_FRAME, ("TX", _frames.IDS[index], data))
         if self._changed:
             self._changed = False
             self._bus.publish(_bus.LIMITS)

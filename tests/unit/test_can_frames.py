@@ -47,7 +47,7 @@ def battery():
 
 def encode(data, frames):
     known = F.core(data, frames.work, frames.buffer) | F.slow(data, frames.work, frames.buffer)
-    return {can_id: bytes(frames.frames[i]) for i, can_id in enumerate(F.IDS) if known >> i & 1}
+    return {can_id: bytes(frames.frame(i)) for i, can_id in enumerate(F.IDS) if known >> i & 1}
 
 
 def test_captured_frames():
@@ -283,10 +283,10 @@ def named(**config):
     for i, word in enumerate((0x3632, 0x1347, 0x3434, 0x3733, 0x001F, 0x004D)):
         data[live.SERIAL + i] = word
     log = FakeLog()
-    identity.fill(frames, data, FakeConfig(values), log)
+    identity.fill(frames.buffer, data, FakeConfig(values), log)
     texts = {}
     for can_id in (0x35E, 0x370, 0x371, 0x380, 0x381, 0x382):
-        texts[can_id] = bytes(frames.frames[F.IDS.index(can_id)]).rstrip(b"\0").decode()
+        texts[can_id] = bytes(frames.frame(F.IDS.index(can_id))).rstrip(b"\0").decode()
     return texts, log
 
 
