@@ -18,13 +18,14 @@ the cells. A falling CVL waits for a pack that rests above it: an inverter would
 (victron_can facts 7). What a charger holds above CVL is learnt while it charges.
 """
 
+from array import array
 from micropython import const
 
 from firmware import live as L
-from firmware.can.currents import Cells, Currents, Limit
+from firmware.can import once
+from firmware.can.currents import Currents, Limit
 from firmware.can.phase import Phase
-from firmware.can.sensors import INTERNAL, Sensors
-from firmware.can.targets import Targets
+from firmware.can.sensors import INTERNAL, Cells, Sensors
 
 STARTING = const(0)
 BULK = const(1)
@@ -33,7 +34,6 @@ FLOAT = const(3)
 STALE = const(4)
 FAULT = const(5)
 STOPPED = const(6)
-STATES = ("STARTING", "BULK", "ABSORPTION", "FLOAT", "STALE", "FAULT", "STOPPED")
 
 ALERT_CHEMISTRY = const(1)  # the chosen chemistry and the BMS settings disagree
 ALERT_SENSOR = const(2)  # a temperature sensor is lost or not plausible
@@ -42,6 +42,7 @@ ALERT_SETTINGS_OLD = const(8)  # not re-read for 10 min
 ALERT_SETTINGS = const(16)  # absent, or they contradict each other
 
 _ABSENT = const(0x3FFFFFFF)  # live.ABSENT
+_SETTINGS = const(15)  # fields from live.SET_FULL to SET_MODE
 _STEP_MV = const(100)  # one step of CVL on the wire
 _STEP_MS = const(20_000)  # between planned steps
 _SLOW_STEP_MS = const(600_000)  # between steps while FLOAT is shown
@@ -68,14 +69,22 @@ _WHY_REST = const(20)
 _WHY_STEERED = const(21)
 
 
+class Targets:
+    """What `targets.read` has worked out: in mV (`cvl_*` of the pack in wire steps, the rest a cell), mA, 0.1 C."""
+
+
 class ChargeControl:
     """`live` is a Live, `config` gives `get("charge.x")`, `clock` ticks. See the module's text."""
 
     def __init__(self, live, config, clock):
         self._live = live
+        self._config = config
         self._clock = clock
         self._ticks = clock.ticks_ms()
-        self._targets = Targets(config)
+        self._targets = Targets()
+        self._settings = array("i", (_ABSENT for _ in range(_SETTINGS)))  # from which the targets were worked out
+        self._override = (0, 0, 0)
+        self._sound = self._worked_out = False
         self._sensors = Sensors()
         self._cells = Cells()
         self._phase = Phase(self._targets, self._cells)
@@ -91,14 +100,17 @@ class ChargeControl:
 
     def configure(self):
         """Take `charge.*` of the configuration anew."""
-        self._targets.configure()
+        self._worked_out = False
 
     def override(self, cvl_mv, ccl_ma, dcl_ma):
         """Limits of somebody else beside the user's own `charge.*_max_*`, 0 = none; in force until the next call."""
-        self._targets.override(cvl_mv, ccl_ma, dcl_ma)
+        self._override = (cvl_mv, ccl_ma, dcl_ma)
+        self._worked_out = False
 
     def state_name(self):
-        return STATES[self.state]
+        from firmware.can import reasons
+
+        return reasons.STATES[self.state]
 
     def reason(self, which):
         """Text for "cvl", "ccl" or "dcl", like "CCL 14.0 A: cell 7 at 3.471 V"; None while there is no limit."""
@@ -107,10 +119,10 @@ class ChargeControl:
         from firmware.can import reasons
 
         if which == "cvl":
-            return reasons.text("CVL", self.cvl_mv, "V", self._cvl)
+            return reasons.text(which, self.cvl_mv, self._cvl)
         if which == "ccl":
-            return reasons.text("CCL", self.ccl_ma, "A", self._currents.ccl)
-        return reasons.text("DCL", self.dcl_ma, "A", self._currents.dcl)
+            return reasons.text(which, self.ccl_ma, self._currents.ccl)
+        return reasons.text(which, self.dcl_ma, self._currents.dcl)
 
     def update(self):
         """Work out the limits from the snapshot; call it at each good poll and at least each second."""
@@ -125,7 +137,7 @@ class ChargeControl:
             return
         data = self._live.data
         self.alerts = 0
-        if not self._targets.read(data):
+        if not self._settings_sound(data):
             self.alerts = ALERT_SETTINGS
             self._nothing(_WHY_SETTINGS, 0)
             return
@@ -143,6 +155,19 @@ class ChargeControl:
         self._steer(data)
         self._currents.update(data, dt, self._live.settings_age_s())
         self._publish(data)
+
+    def _settings_sound(self, data):
+        """Work out the targets anew where a setting or the configuration has changed; False while the settings are no good."""
+        settings = self._settings
+        for i in range(_SETTINGS):
+            if settings[i] != data[L.SET_FULL + i]:
+                settings[i] = data[L.SET_FULL + i]
+                self._worked_out = False
+        if not self._worked_out:
+            # should it fail for want of memory, the next update tries again, and meanwhile the limits age
+            self._sound = once("targets").read(self._targets, data, self._config, self._override)
+            self._worked_out = True
+        return self._sound
 
     # When there is nothing to go by
 

@@ -3,7 +3,6 @@
 from micropython import const
 
 from firmware import live as L
-from firmware.can.curves import COLD, HOT_CHARGE, HOT_DISCHARGE, LOW, curve, follow, taper
 from firmware.can.sensors import INTERNAL
 
 _ABSENT = const(0x3FFFFFFF)  # live.ABSENT
@@ -36,6 +35,12 @@ _WHY_FAULT = const(10)
 _WHY_OLD = const(11)
 _WHY_RISING = const(15)
 
+# (x, permille of the full current) in pairs, x rising: 0 at and below the first x, the last value above the last x.
+_COLD_CURVE = (0, 0, 20, 250, 50, 500, 100, 1000)  # x: 0.1 C above register 320 (dbus-serialbattery's, victron_can facts 7)
+_HOT_CHARGE_CURVE = (0, 0, 50, 250, 100, 500, 150, 1000)  # x: 0.1 C below register 319 - 2 C
+_HOT_DISCHARGE_CURVE = (0, 0, 50, 1000)
+_LOW_CURVE = (0, 0, 20, 60, 50, 250, 100, 600, 200, 1000)  # x: mV of the lowest cell above the point of DCL 0
+
 # BMS events by what they stop (tinybms_uart facts 11): bit n of live.FAULTS is 0x00 + n, of live.WARNINGS 0x30 + n
 _F_CHARGE = const(1 << 0x03 | 1 << 0x06 | 1 << 0x07 | 1 << 0x0B)  # CCL 0
 _F_DISCHARGE = const(1 << 0x02 | 1 << 0x05 | 1 << 0x0C)  # DCL 0, CCL 0.05 C
@@ -59,38 +64,6 @@ class Limit:
         """`set` where it lowers the value."""
         if value < self.value:
             self.set(value, why, at, arg)
-
-
-class Cells:
-    """The highest and the lowest cell, mV, and where; the BMS's own extremes (registers 40, 41) count as well."""
-
-    def __init__(self):
-        self.high = self.low = self.high_at = self.low_at = 0
-
-    def update(self, data, count):
-        """0, or the number of a cell that is not measured."""
-        high, low = 0, _ABSENT
-        i = count
-        while i:
-            mv = data[L.CELL + i - 1]
-            if mv == _ABSENT:
-                return i
-            if mv >= high:
-                high = mv
-                self.high_at = i
-            if mv <= low:
-                low = mv
-                self.low_at = i
-            i -= 1
-        mv = data[L.CELL_MAX]
-        if mv != _ABSENT and mv > high:
-            high = mv
-        mv = data[L.CELL_MIN]
-        if mv != _ABSENT and mv < low:
-            low = mv
-        self.high = high
-        self.low = low
-        return 0
 
 
 class Currents:
@@ -137,8 +110,8 @@ class Currents:
 
     def _by_cells(self):
         targets, cells, ccl = self._targets, self._cells, self.ccl
-        self._high = high = follow(self._high, cells.high, _HIGH_BAND, 0)
-        permille = taper(high, targets.taper_from, targets.taper_small, targets.ov - _OV_STOP)
+        self._high = high = _follow(self._high, cells.high, _HIGH_BAND, 0)
+        permille = _taper(high, targets.taper_from, targets.taper_small, targets.ov - _OV_STOP)
         if permille < 1000:
             full = targets.ccl
             ccl.cap(max(full * permille // 1000, _LEAST) if permille else 0, _WHY_HIGH, cells.high_at, cells.high)
@@ -153,8 +126,8 @@ class Currents:
             self._empty = True
         elif cells.low >= floor + _BACK:
             self._empty = False
-        self._low = low = follow(self._low, cells.low, 0, _LOW_BAND)
-        permille = 0 if self._empty else curve(LOW, low - floor - _EMPTY_ROOM)
+        self._low = low = _follow(self._low, cells.low, 0, _LOW_BAND)
+        permille = 0 if self._empty else _curve(_LOW_CURVE, low - floor - _EMPTY_ROOM)
         if permille < 1000:
             self.dcl.cap(targets.dcl * permille // 1000, _WHY_LOW, cells.low_at, cells.low)
 
@@ -163,13 +136,13 @@ class Currents:
         ccl, dcl = self.ccl, self.dcl  # a tuple of four would be allocated
         hot, cold = sensors.hottest, sensors.coldest
         if hot != _ABSENT:
-            self._hottest = held = follow(self._hottest, hot, _TEMP_BAND, 0)
+            self._hottest = held = _follow(self._hottest, hot, _TEMP_BAND, 0)
             room = targets.hot - _HOT_ROOM - held
-            ccl.cap(targets.ccl * curve(HOT_CHARGE, room) // 1000, _WHY_HOT, sensors.hot_at, hot)
-            dcl.cap(targets.dcl * curve(HOT_DISCHARGE, room) // 1000, _WHY_HOT, sensors.hot_at, hot)
+            ccl.cap(targets.ccl * _curve(_HOT_CHARGE_CURVE, room) // 1000, _WHY_HOT, sensors.hot_at, hot)
+            dcl.cap(targets.dcl * _curve(_HOT_DISCHARGE_CURVE, room) // 1000, _WHY_HOT, sensors.hot_at, hot)
         if cold != _ABSENT:
-            self._coldest = held = follow(self._coldest, cold, 0, _TEMP_BAND)
-            ccl.cap(targets.ccl * curve(COLD, held - targets.cold) // 1000, _WHY_COLD, sensors.cold_at, cold)
+            self._coldest = held = _follow(self._coldest, cold, 0, _TEMP_BAND)
+            ccl.cap(targets.ccl * _curve(_COLD_CURVE, held - targets.cold) // 1000, _WHY_COLD, sensors.cold_at, cold)
             if not sensors.external and targets.source != INTERNAL and held < _COOL:
                 ccl.cap(targets.ccl // 2, _WHY_UNMEASURED, sensors.cold_at, cold)
         if sensors.bad_at >= 0:
@@ -197,3 +170,38 @@ class Currents:
         if other or (status == L.FAULT and not faults and not warnings):
             self.ccl.cap(0, _WHY_FAULT, faults, warnings)
             self.dcl.cap(0, _WHY_FAULT, faults, warnings)
+
+
+def _curve(points, x):
+    """The value of `points` at `x`, by straight lines; `points` as above, products stay below 2^30."""
+    if x <= points[0]:
+        return 0
+    i = 2
+    while i < len(points):
+        if x < points[i]:
+            low = points[i - 1]
+            return low + (points[i + 1] - low) * (x - points[i - 2]) // (points[i] - points[i - 2])
+        i += 2
+    return points[i - 1]
+
+
+def _taper(x, full, small, zero):
+    """Permille for the highest cell at `x` mV: 1000 to `full`, 50 at `small`, 10 just below `zero`, then 0."""
+    if x >= zero:
+        return 0
+    if x <= full:
+        return 1000
+    if x < small:
+        return 1000 - 950 * (x - full) // (small - full)
+    return 50 - 40 * (x - small) // (zero - small)
+
+
+def _follow(held, x, down, up):
+    """The new held value: it follows `x`, but only moves once `x` is more than `down` below or `up` above it."""
+    if held == _ABSENT:
+        return x
+    if x > held + up:
+        return x - up
+    if x < held - down:
+        return x + down
+    return held

@@ -24,11 +24,14 @@ TEXTS = (
     "falling to {arg}, waits for the pack to rest there",  # 20
     "cell {at} at {volt}",
 )
+STATES = ("STARTING", "BULK", "ABSORPTION", "FLOAT", "STALE", "FAULT", "STOPPED")  # by charge.STARTING ... STOPPED
 _SENSORS = ("INT", "EXT1", "EXT2")
 
 
-def text(name, value, unit, limit):
-    """ "CCL 14.0 A: cell 7 at 3.471 V" of a currents.Limit; `value` in mV or mA, `unit` "V" or "A"."""
+def text(which, value, limit):
+    """ "CCL 14.0 A: cell 7 at 3.471 V" of "ccl" (or "cvl", "dcl") and its currents.Limit; `value` in mV or mA."""
+    name = which.upper()
+    unit = "V" if name == "CVL" else "A"
     head = "%s %s" % (name, _tenths(value, unit))
     why = TEXTS[limit.why]
     if "{events}" in why:

@@ -1,10 +1,12 @@
-"""The temperature sensors of the pack: which to believe, the coldest and the hottest.
+"""What the pack measures: its temperature sensors, which of them to believe, the coldest and the hottest; the extreme cells.
 
-0 is the internal sensor, 1 and 2 the external ones. All in 0.1 C. Nothing is allocated after the start.
+Sensor 0 is the internal sensor, 1 and 2 the external ones. Temperatures in 0.1 C. Nothing is allocated after the start.
 """
 
 from array import array
 from micropython import const
+
+from firmware import live as L
 
 ABSENT = const(0x3FFFFFFF)  # live.ABSENT
 AUTO = const(0)  # external when one has answered since start, else none
@@ -86,3 +88,35 @@ class Sensors:
         if steers and (self.coldest == ABSENT or t < self.coldest):
             self.coldest = t
             self.cold_at = i
+
+
+class Cells:
+    """The highest and the lowest cell, mV, and where; the BMS's own extremes (registers 40, 41) count as well."""
+
+    def __init__(self):
+        self.high = self.low = self.high_at = self.low_at = 0
+
+    def update(self, data, count):
+        """0, or the number of a cell that is not measured."""
+        high, low = 0, ABSENT
+        i = count
+        while i:
+            mv = data[L.CELL + i - 1]
+            if mv == ABSENT:
+                return i
+            if mv >= high:
+                high = mv
+                self.high_at = i
+            if mv <= low:
+                low = mv
+                self.low_at = i
+            i -= 1
+        mv = data[L.CELL_MAX]
+        if mv != ABSENT and mv > high:
+            high = mv
+        mv = data[L.CELL_MIN]
+        if mv != ABSENT and mv < low:
+            low = mv
+        self.high = high
+        self.low = low
+        return 0

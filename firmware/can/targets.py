@@ -1,5 +1,7 @@
 """What the BMS settings and the configuration ask of the charge control: targets and ceilings, before any measurement.
 
+Loaded when a setting or the configuration has changed, for one call of `read`, and dropped.
+
 Configuration `charge.*` (0 = from the BMS settings and the chemistry; out of range values are clamped here as well):
 
     chemistry           auto, lfp, nmc, lto       auto follows register 300: to 3000 LTO, to 3800 LFP, above NMC
@@ -41,95 +43,74 @@ def _stricter(one, two):
     return min(one, two) if one and two else one or two
 
 
-class Targets:
-    """After `read(data)` gave True: all in mV (`cvl_*` of the pack in wire steps, the rest a cell), mA, 0.1 C."""
-
-    def __init__(self, config):
-        self._config = config
-        self.source = sensors.AUTO
-        self._override = (0, 0, 0)
-        self.disagree = False  # the chosen chemistry is not that of the settings
-        self.configure()
-
-    def configure(self):
-        """Take the configuration anew."""
-        get = self._config.get
-        chemistry = get("charge.chemistry")
-        self._chosen = _CHEMISTRY.index(chemistry) if chemistry in _CHEMISTRY else -1
-        source = get("charge.temperature_source")
-        self.source = _SOURCE.index(source) if source in _SOURCE else sensors.AUTO
-        self._absorption = get("charge.absorption_mv")
-        self._float = get("charge.float_mv")
-        self._tail = get("charge.tail_current_ma")
-        cvl, ccl, dcl = self._override
-        self._cvl_max = _stricter(get("charge.cvl_max_mv"), cvl)
-        self._ccl_max = _stricter(get("charge.ccl_max_ma"), ccl)
-        self._dcl_max = _stricter(get("charge.dcl_max_ma"), dcl)
-        self.rebulk = max(1, min(99, get("charge.rebulk_soc"))) * 100  # 0.01 %
-        self.absorb_ms = max(1, min(1440, get("charge.absorption_max_min"))) * 60_000
-
-    def override(self, cvl_mv, ccl_ma, dcl_ma):
-        """Limits of somebody else beside the user's own, 0 = none; in force until the next call."""
-        self._override = (cvl_mv, ccl_ma, dcl_ma)
-        self.configure()
-
-    def read(self, data):
-        """Work out the targets from `data` (live.data). False while a setting is absent or they are out of order."""
-        i = len(_NEEDED)
-        while i:
-            i -= 1
-            if data[_NEEDED[i]] == L.ABSENT:
-                return False
-        self.cells = data[L.SET_CELLS]
-        self.empty = data[L.SET_EMPTY]
-        self.ov = data[L.SET_OV]
-        self.uv = data[L.SET_UV]
-        self.hot = data[L.SET_HOT]
-        self.cold = data[L.SET_COLD]
-        self.crawl = data[L.SET_CAPACITY] // 20  # 0.05 C
-        full = data[L.SET_FULL]
-        sound = self.uv < self.empty < full < self.ov and 1 <= self.cells <= L.CELLS_MAX
-        if not sound or data[L.SET_CHARGE_OC] <= 0 or data[L.SET_DISCHARGE_OC] <= 0:
+def read(targets, data, config, override):
+    """Fill in `targets` (charge.Targets) from `data` (live.data), `config` and `override`, limits of somebody else (CVL mV,
+    CCL mA, DCL mA, 0 = none). False while a setting is absent or they are out of order.
+    """
+    for field in _NEEDED:
+        if data[field] == L.ABSENT:
             return False
-        self._volts(full)
-        self._amps(data)
-        return True
+    targets.cells = data[L.SET_CELLS]
+    targets.empty = data[L.SET_EMPTY]
+    targets.ov = data[L.SET_OV]
+    targets.uv = data[L.SET_UV]
+    targets.hot = data[L.SET_HOT]
+    targets.cold = data[L.SET_COLD]
+    targets.crawl = data[L.SET_CAPACITY] // 20  # 0.05 C
+    full = data[L.SET_FULL]
+    sound = targets.uv < targets.empty < full < targets.ov and 1 <= targets.cells <= L.CELLS_MAX
+    if not sound or data[L.SET_CHARGE_OC] <= 0 or data[L.SET_DISCHARGE_OC] <= 0:
+        return False
+    source = config.get("charge.temperature_source")
+    targets.source = _SOURCE.index(source) if source in _SOURCE else sensors.AUTO
+    targets.rebulk = max(1, min(99, config.get("charge.rebulk_soc"))) * 100  # 0.01 %
+    targets.absorb_ms = max(1, min(1440, config.get("charge.absorption_max_min"))) * 60_000
+    _volts(targets, full, config.get, override[0])
+    _amps(targets, data, config.get, override[1], override[2])
+    return True
 
-    def _volts(self, full):
-        kind = _LTO if full <= _LTO_MAX else _LFP if full <= _LFP_MAX else _NMC
-        most = min(full, self.ov - _OV_ROOM)
-        chosen = self._chosen
-        self.disagree = chosen >= 0 and (chosen != kind or full > _CAP[chosen])
-        ceiling = min(self.cells * most, _CVL_MAX)
-        if self._cvl_max:
-            ceiling = min(ceiling, max(self._cvl_max, self.cells * self.empty))
-        if chosen >= 0:
-            kind = chosen
-            most = min(most, _CAP[kind])
-        self.absorption = absorption = min(self._absorption, most) if self._absorption else most
-        floating = self._float
-        if not floating:
-            floating = min(3375, absorption - 50) if kind == _LFP else absorption - 100
-        self.float_mv = min(max(floating, self.empty), absorption)
-        self.cvl_ceiling = ceiling - ceiling % _WIRE
-        self.cvl_absorption = min(self.cells * absorption // _WIRE * _WIRE, self.cvl_ceiling)
-        self.cvl_float = min(self.cells * self.float_mv // _WIRE * _WIRE, self.cvl_absorption)
-        # The highest cell is steered to `high`; a charger that holds 25 mV a cell more takes it to `high` + 25
-        self.high = min(absorption + 20, self.ov - _OV_ROOM)
-        self.taper_from = absorption - 50
-        self.taper_small = min(self.high + 25, self.ov - 25)
 
-    def _amps(self, data):
-        trip = data[L.SET_DISCHARGE_OC]
-        ccl = min(trip, data[L.SET_CHARGE_OC], _AMPS_MAX) // 10 * 9  # 317 also limits regeneration
-        peak = data[L.SET_PEAK_DISCHARGE]
-        if peak != L.ABSENT and peak > 0:
-            trip = min(trip, peak)
-        dcl = min(trip, _AMPS_MAX) // 10 * 9
-        self.ccl_own = bool(self._ccl_max) and self._ccl_max < ccl
-        self.dcl_own = bool(self._dcl_max) and self._dcl_max < dcl
-        self.ccl = self._ccl_max if self.ccl_own else ccl
-        self.dcl = self._dcl_max if self.dcl_own else dcl
-        tail = self._tail or data[L.SET_TAIL]
-        self.tail = tail if tail != L.ABSENT else data[L.SET_CAPACITY] // 50
-        self.moving = max(100, min(1000, self.tail // 2))  # from here on the pack counts as being charged
+def _volts(targets, full, get, cvl_other):
+    kind = _LTO if full <= _LTO_MAX else _LFP if full <= _LFP_MAX else _NMC
+    most = min(full, targets.ov - _OV_ROOM)
+    chemistry = get("charge.chemistry")
+    chosen = _CHEMISTRY.index(chemistry) if chemistry in _CHEMISTRY else -1
+    targets.disagree = chosen >= 0 and (chosen != kind or full > _CAP[chosen])
+    ceiling = min(targets.cells * most, _CVL_MAX)
+    cvl_max = _stricter(get("charge.cvl_max_mv"), cvl_other)
+    if cvl_max:
+        ceiling = min(ceiling, max(cvl_max, targets.cells * targets.empty))
+    if chosen >= 0:
+        kind = chosen
+        most = min(most, _CAP[kind])
+    absorption = get("charge.absorption_mv")
+    absorption = min(absorption, most) if absorption else most
+    floating = get("charge.float_mv")
+    if not floating:
+        floating = min(3375, absorption - 50) if kind == _LFP else absorption - 100
+    targets.float_mv = min(max(floating, targets.empty), absorption)
+    targets.cvl_ceiling = ceiling - ceiling % _WIRE
+    targets.cvl_absorption = min(targets.cells * absorption // _WIRE * _WIRE, targets.cvl_ceiling)
+    targets.cvl_float = min(targets.cells * targets.float_mv // _WIRE * _WIRE, targets.cvl_absorption)
+    # The highest cell is steered to `high`; a charger that holds 25 mV a cell more takes it to `high` + 25
+    targets.high = min(absorption + 20, targets.ov - _OV_ROOM)
+    targets.taper_from = absorption - 50
+    targets.taper_small = min(targets.high + 25, targets.ov - 25)
+
+
+def _amps(targets, data, get, ccl_other, dcl_other):
+    trip = data[L.SET_DISCHARGE_OC]
+    ccl = min(trip, data[L.SET_CHARGE_OC], _AMPS_MAX) // 10 * 9  # 317 also limits regeneration
+    peak = data[L.SET_PEAK_DISCHARGE]
+    if peak != L.ABSENT and peak > 0:
+        trip = min(trip, peak)
+    dcl = min(trip, _AMPS_MAX) // 10 * 9
+    ccl_max = _stricter(get("charge.ccl_max_ma"), ccl_other)
+    dcl_max = _stricter(get("charge.dcl_max_ma"), dcl_other)
+    targets.ccl_own = bool(ccl_max) and ccl_max < ccl
+    targets.dcl_own = bool(dcl_max) and dcl_max < dcl
+    targets.ccl = ccl_max if targets.ccl_own else ccl
+    targets.dcl = dcl_max if targets.dcl_own else dcl
+    tail = get("charge.tail_current_ma") or data[L.SET_TAIL]
+    targets.tail = tail if tail != L.ABSENT else data[L.SET_CAPACITY] // 50
+    targets.moving = max(100, min(1000, targets.tail // 2))  # from here on the pack counts as being charged
