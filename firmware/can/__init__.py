@@ -3,10 +3,15 @@ import sys
 
 def once(name):
     """The module `name` of this room, for one use: it is forgotten at once, and its memory comes back when the caller returns."""
-    package = sys.modules["firmware.can"]
     try:
         return __import__("firmware.can." + name, None, None, (name,))
     finally:
-        sys.modules.pop("firmware.can." + name, None)
-        if hasattr(package, name):
-            delattr(package, name)
+        forget(name)
+
+
+def forget(name):
+    """Unload the module `name` of this room, if it is loaded."""
+    package = sys.modules["firmware.can"]
+    sys.modules.pop("firmware.can." + name, None)
+    if hasattr(package, name):
+        delattr(package, name)

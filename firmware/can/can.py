@@ -4,27 +4,57 @@ import asyncio
 from micropython import const
 
 from firmware import bus as _bus
-from firmware import live as _live
-from firmware.can.presence import Presence
+from firmware.can import forget, once
 from firmware.can.schedule import Schedule
 
 _SECOND_MS = const(1000)
+_LOST_MS = const(30_000)
+_DAY_MS = const(86_400_000)
+_ALIVE = const(0x305)  # what a GX sends
+_NAME = const(0x307)
+
+# Received frames that wait for the loop: two bytes of id, length, data
 _RX_SLOTS = const(8)
+_RX_SIZE = const(11)
+_RX_HEAD = const(3)
 
 
-class _NoDriver:
-    """What stands where the configuration names no driver that can be."""
+class Presence:
+    """Is there a GX? It sends 0x305 and 0x307 each second (victron_can facts 2); lost when none came for 30 s after one was seen.
 
-    state = "STOPPED"
-    sent = received = errors = 0
-    last_error = "NO_DRIVER"
-    on_receive = None
+    Information only: what we send does not depend on it, and these ids are never sent.
+    """
 
-    async def start(self):
-        raise OSError("no driver")
+    def __init__(self, bus, clock):
+        self._bus = bus
+        self._clock = clock
+        self._seen_at = None  # ticks of the last frame; None: never, or over a day ago
+        self.ever = False
+        self.present = False
 
-    def stop(self):
-        pass
+    def frame(self, can_id):
+        """A frame was received."""
+        if can_id == _ALIVE or can_id == _NAME:
+            self._seen_at = self._clock.ticks_ms()
+            self.ever = True
+
+    def age_ms(self):
+        """Milliseconds since the GX was heard, None when never or over a day ago."""
+        if self._seen_at is None:
+            return None
+        age = self._clock.ticks_diff(self._clock.ticks_ms(), self._seen_at)
+        if 0 <= age < _DAY_MS:
+            return age
+        self._seen_at = None
+        return None
+
+    def check(self):
+        """Call at least once a second: publishes bus.GX when the GX appears or is lost."""
+        age = self.age_ms()
+        present = age is not None and age < _LOST_MS
+        if present != self.present:
+            self.present = present
+            self._bus.publish(_bus.GX, present)
 
 
 class Can:
@@ -35,7 +65,7 @@ class Can:
     """
 
     def __init__(self, driver, live, bus, clock, config, charge, log):
-        self.driver = driver = driver or _NoDriver()
+        self.driver = driver = driver or once("no_driver").NoDriver()
         self.charge = charge
         self.presence = Presence(bus, clock)
         self.schedule = Schedule(driver, live, bus, clock, config, charge, log)
@@ -46,23 +76,24 @@ class Can:
         self._log = log
         self._state = ""
         self._second = clock.ticks_ms()
-        # received frames wait here for the loop: `_received` may run in a timer callback and must not allocate
-        self._rx_ids = [0] * _RX_SLOTS
-        self._rx_data = [bytearray(9) for _ in range(_RX_SLOTS)]  # length, then data
+        self._rx = bytearray(_RX_SLOTS * _RX_SIZE)  # `_received` may run in a timer callback and must not allocate
         self._rx_count = 0
         driver.on_receive = self._received
 
     def _received(self, can_id, data):
         self.presence.frame(can_id)
-        slot = self._rx_count
-        if slot < _RX_SLOTS and self._bus.wants(_bus.CAN_FRAME):
-            self._rx_ids[slot] = can_id
-            buffer = self._rx_data[slot]
-            size = len(data)
-            buffer[0] = size
-            for i in range(size):
-                buffer[1 + i] = data[i]
-            self._rx_count = slot + 1
+        count = self._rx_count
+        if count < _RX_SLOTS and self._bus.wants(_bus.CAN_FRAME):
+            slots = self._rx
+            at = count * _RX_SIZE
+            slots[at] = can_id >> 8
+            slots[at + 1] = can_id & 255
+            slots[at + 2] = len(data)
+            at += _RX_HEAD
+            for byte in data:
+                slots[at] = byte
+                at += 1
+            self._rx_count = count + 1
 
     def stop(self):
         """Leave the bus: before a restart, or when CAN is switched off. Nothing is sent any more."""
@@ -102,6 +133,8 @@ class Can:
             schedule.age_ms()
             self._live.age_ms()
             self._live.settings_age_s()
+            if not self._bus.wants(_bus.CAN_FRAME):
+                forget("decode")  # nobody watches any more
         if not schedule.timer_driven:
             schedule.tick()
         schedule.flush()
@@ -114,51 +147,19 @@ class Can:
             self._bus.publish(_bus.CAN_STATE, self._state)
 
     def _publish_received(self):
-        for i in range(self._rx_count):
-            buffer = self._rx_data[i]
-            self._bus.publish(_bus.CAN_FRAME, ("RX", self._rx_ids[i], bytes(buffer[1 : 1 + buffer[0]])))
+        slots = self._rx
+        for at in range(0, self._rx_count * _RX_SIZE, _RX_SIZE):
+            data = bytes(slots[at + _RX_HEAD : at + _RX_HEAD + slots[at + 2]])
+            self._bus.publish(_bus.CAN_FRAME, ("RX", slots[at] << 8 | slots[at + 1], data))
         self._rx_count = 0
 
     def status(self):
-        """The object of GET /api/can/status; what follows `last_error` is ours."""
-        driver, get = self.driver, self._config.get
-        return {
-            "enabled": get("can.enabled"),
-            "state": driver.state,
-            "speed": get("can.speed"),
-            "tx_pin": get("can.tx_pin"),
-            "rx_pin": get("can.rx_pin"),
-            "protocol": get("can.protocol"),
-            "messages_sent": driver.sent,
-            "messages_received": driver.received,
-            "errors": driver.errors,
-            "last_error": driver.last_error,
-            "gx_present": self.presence.present,
-            "gx_seen": self.presence.ever,
-            "gx_age_ms": self.presence.age_ms(),
-            "speaking": self.schedule.speaking,
-            "bus_offs": getattr(driver, "bus_offs", 0),
-            "dropped": getattr(driver, "dropped", 0),
-        }
+        """The object of GET /api/can/status."""
+        return once("report").status(self, self._config.get)
 
     def limits(self):
-        """The object of GET /api/can/limits: what was last sent (null: nothing is), why, and how old the data behind it is."""
-        live, charge, schedule = self._live, self.charge, self.schedule
-        sent = live.get(_live.CVL) is not None
-        reasons = {which: charge.reason(which) if sent else None for which in ("cvl", "ccl", "dcl")}
-        state = charge.state_name()
-        if schedule.speaking and schedule.stale:
-            state = "STALE"
-        elif not schedule.speaking and state not in ("STARTING", "STOPPED"):
-            state = "STARTING" if schedule.sent_at is None else "STOPPED"
-        return {
-            "cvl_mv": live.get(_live.CVL),
-            "ccl_ma": live.get(_live.CCL),
-            "dcl_ma": live.get(_live.DCL),
-            "state": state,
-            "reasons": reasons,
-            "age_ms": live.steering_age_ms(),
-        }
+        """The object of GET /api/can/limits."""
+        return once("report").limits(self._live, self.charge, self.schedule)
 
     def decode(self, can_id, data):
         """What a frame says, as a dict with units in the names; {} for an unknown id. Loads `decode` when first asked."""
