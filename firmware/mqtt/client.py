@@ -60,12 +60,11 @@ class _Buffer:
 def error_text(error):
     """What an OSError or ValueError of sockets and TLS says, in one line."""
     code = error.args[0] if error.args else ""
-    if isinstance(code, int):
+    if isinstance(code, int) and len(error.args) == 1:
         import errno
 
-        name = errno.errorcode.get(code)
-        return name or " ".join(str(arg) for arg in error.args)
-    return str(code).strip()
+        return errno.errorcode.get(code) or "error %d" % code
+    return " ".join(str(arg) for arg in error.args).strip()
 
 
 class Connection:
@@ -161,11 +160,13 @@ class Connection:
         await self._flush()
 
     async def acknowledge(self):
-        """Send the PUBACKs that the reader left."""
-        if self._acks:
-            acks, self._acks = self._acks, bytearray()
-            self.client.sock.out.extend(acks)
-            await self._flush()
+        """Send the PUBACKs that the reader left; False when there are none."""
+        if not self._acks:
+            return False
+        acks, self._acks = self._acks, bytearray()
+        self.client.sock.out.extend(acks)
+        await self._flush()
+        return True
 
     async def close(self, politely=False):
         """Give everything back; with DISCONNECT when `politely`, so that the broker forgets the will."""

@@ -42,7 +42,7 @@ async def carry_out(session, topic, payload):
     except Exception as error:
         answer["success"] = False
         answer["error"] = _reason(session, error)
-        session.parts.log.warning("mqtt", "command %s: %s" % (name, answer["error"]))
+        session.parts.log.debug("mqtt", "command %s: %s" % (name, answer["error"]))
     session.answers.put(base.encode() + b"/rsp", json.dumps(answer).encode())
 
 
@@ -71,7 +71,9 @@ class _Commands:
             raise _Refused("no alerts on this gateway")
         if "alert_id" not in body:
             return {"acknowledged_count": alerts.acknowledge_all()}
-        if not alerts.acknowledge(body["alert_id"]):
+        try:
+            alerts.acknowledge(body["alert_id"])
+        except KeyError:
             raise _Refused("no such alert")
         return {"alert_id": body["alert_id"]}
 

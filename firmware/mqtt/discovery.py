@@ -107,7 +107,7 @@ def _device(session):
         "manufacturer": "Enepaq",
         "model": "TinyBMS",
         "sw_version": parts.version,
-        "configuration_url": "http://%s:%d/" % (parts.board.network()["ip"] or "0.0.0.0", parts.board.http_port),
+        "configuration_url": "http://%s:%d/" % (parts.board.network()["ip"], parts.http.port if parts.http else 80),
     }
 
 

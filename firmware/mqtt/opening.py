@@ -1,12 +1,14 @@
 """Making a connection: name, TCP, TLS, CONNECT and CONNACK. Loaded for each try, dropped after it."""
 
 import asyncio
+import errno
 import select
 import socket
 import struct
 from micropython import const
 from firmware.mqtt.client import Failure, error_text, packet_length
 
+_EPIPE = const(32)  # the errno of MicroPython has no name for it
 _STEP_MS = const(10)
 _WAIT_MS = const(10_000)  # for TCP, and again for CONNACK
 _REFUSED = ("", "protocol version", "client id", "server unavailable", "user name or password", "not authorized")
@@ -70,6 +72,8 @@ async def _log_in(connection, sock, settings):
     try:
         await connection.send(sock, _connect_packet(connection.client, settings))
     except (OSError, ValueError) as error:
+        if stage == "tls" and error.args[0] in (_EPIPE, errno.ECONNRESET):
+            raise Failure(stage, "the broker ended the handshake (does it want a client certificate?)")
         raise Failure(stage, error_text(error))
     except Failure:
         raise Failure(stage, "the broker does not answer")

@@ -14,6 +14,7 @@ from firmware import live as field
 from firmware.mqtt.mqtt import drop, load
 
 _STEP_MS = const(50)
+_BUSY_MS = const(200)  # so long after an incoming message the next ones are acknowledged at once
 _STATUS_MS = const(10_000)
 _METRICS_MS = const(1000)
 _BACKOFF_MAX_MS = const(120_000)
@@ -23,8 +24,9 @@ _PING_MS = const(30_000)  # of silence, or half the keepalive
 _PONG_MS = const(10_000)
 _ALERTS = const(64)
 _FRAMES = const(16)
-_ANSWERS = const(4)
-_COMMANDS = const(4)
+_ANSWERS = const(8)
+_COMMANDS = const(8)
+_COMMAND_MS = const(50)
 
 
 async def run(part):
@@ -141,13 +143,14 @@ class Session:
             gone = False
         finally:
             part.connected = False
-            part.received += connection.received
             await connection.close(not gone)
             self.connection = None
             self.parts.bus.publish(topics.EVENT, ("MQTT_DISCONNECTED", {"broker": broker}))
 
     async def _talk(self, connection):
         settings = self.settings
+        diff, now = self.parts.board.ticks_diff, self.parts.board.ticks_ms()
+        busy = self._status_at = self._metrics_at = self.parts.board.ticks_add(now, -_STATUS_MS)
         self._waits = 0
         self._pinged = False
         self._cells = None
@@ -163,11 +166,14 @@ class Session:
                 raise connection.failed
             now = self.parts.board.ticks_ms()
             await self._keep_alive(connection, now)
-            await connection.acknowledge()
+            if await connection.acknowledge():
+                busy = now
             self.part.check_override()
+            self.part.received += connection.received
+            connection.received = 0
             if not await self._send_one(connection, now):
                 await self._announce()
-                await asyncio.sleep_ms(_STEP_MS)
+                await asyncio.sleep_ms(2 if diff(now, busy) < _BUSY_MS else _STEP_MS)
 
     async def _leave(self, connection):
         """Say good-bye on the settings that held until now."""
@@ -257,10 +263,11 @@ class Session:
         again = self._alert is not None
         if not again:
             _, payload = await self._alerts.get()
-            alert = self.parts.alerts and self.parts.alerts.find(payload[0])
+            alerts = self.parts.alerts
+            alert = alerts and alerts.get(payload[0])
             if not alert:
                 return True  # gone from the log since
-            self._alert = (json.dumps(alert).encode(), self._take_pid())
+            self._alert = (json.dumps(alerts.texts().entry(alert)).encode(), self._take_pid())
         else:  # the connection broke before the answer came
             self._waits = self._pid = self._alert[1]
             connection.acked = 0
@@ -321,6 +328,7 @@ class Session:
             while len(self._commands):
                 topic, payload = await self._commands.get()
                 await commands.carry_out(self, topic, payload)
+                await asyncio.sleep_ms(_COMMAND_MS)  # a flood of them keeps nobody busy, most of it is dropped
         finally:
             self._worker = None
             drop("commands")
