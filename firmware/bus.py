@@ -25,11 +25,6 @@ EVENT = const(12)  # (name, dict): a system event of the API (WIFI_CONNECTED ...
 LOG = const(13)  # None: a line was logged
 TOPICS = const(14)
 
-NAMES = (
-    "poll", "link", "status", "settings", "bms_events", "uart_frame", "can_frame", "limits", "gx", "can_state", "config",
-    "alert", "event", "log",
-)  # fmt: skip
-
 
 class Queue:
     """A bounded queue of (topic, payload), drop-oldest; one task may wait on it."""
@@ -66,10 +61,17 @@ class Queue:
         return item
 
 
+def _without(items, item):
+    left = list(items)
+    if item in left:
+        left.remove(item)
+    return tuple(left)
+
+
 class Bus:
     def __init__(self):
-        self._direct = [[] for _ in range(TOPICS)]
-        self._queues = [[] for _ in range(TOPICS)]
+        self._direct = [()] * TOPICS  # functions; tuples, as most topics have few and an empty one costs nothing
+        self._queues = [()] * TOPICS
         self._all_queues = []
         self._dropped_closed = 0
         self.publishes = 0
@@ -79,17 +81,17 @@ class Bus:
 
     def subscribe(self, topic, function):
         """Call `function(topic, payload)` at each publish of `topic`, at once."""
-        self._direct[topic].append(function)
+        self._direct[topic] += (function,)
         self.subscriptions += 1
 
     def unsubscribe(self, topic, function):
-        self._direct[topic].remove(function)
+        self._direct[topic] = _without(self._direct[topic], function)
 
     def queue(self, topics, size=16):
         """A Queue that gets what is published on any of `topics`; give it back with `close`."""
         queue = Queue(size)
         for topic in topics:
-            self._queues[topic].append(queue)
+            self._queues[topic] += (queue,)
         self._all_queues.append(queue)
         self.subscriptions += 1
         return queue
@@ -97,9 +99,8 @@ class Bus:
     def close(self, queue):
         if queue not in self._all_queues:
             return
-        for queues in self._queues:
-            if queue in queues:
-                queues.remove(queue)
+        for topic in range(TOPICS):
+            self._queues[topic] = _without(self._queues[topic], queue)
         self._all_queues.remove(queue)
         self._dropped_closed += queue.dropped
 

@@ -1,4 +1,4 @@
-"""The configuration: every value in RAM, the rest (schema, checks, files) loaded when asked.
+"""The configuration: in RAM lies what differs from the defaults and what was asked for; the rest is loaded when asked.
 
 Values are int, str or bool under "group.name" keys, see schema.py. Only what differs from the defaults is stored.
 """
@@ -18,10 +18,6 @@ class ConfigError(ValueError):
         super().__init__(self.details)
 
 
-class _Interned:
-    pass
-
-
 def _load(name):
     return __import__("firmware.config." + name, None, None, (name,))
 
@@ -38,8 +34,8 @@ class Config:
         self._mac = mac
         self._bus = bus
         self._check = check
-        self._values = None
-        self._differing = ()  # keys that are not at their default
+        self._stored = {}  # what differs from the defaults
+        self._asked = {}  # values that somebody has asked for: a default is looked up once
         self._idle = False
         self.problem = ""  # why defaults are in use, for the status; "" when all is well
 
@@ -49,36 +45,45 @@ class Config:
         `initial`: path of a JSON file in the form of GET /api/config. It counts as long as nothing is stored, and is not stored
         itself before something is changed. Raises ConfigError when that file is missing or bad.
         """
-        rules = _load("rules")
-        values = rules.defaults(self._mac)
-        names = _Interned()  # a key that is interned takes half the heap of a text object
-        for key in values:
-            setattr(names, key, None)
         stored, self.problem = _load("store").read(self._directory)
         if stored is not None:
-            self.problem = rules.apply_stored(values, stored, self._check)
+            rules = _load("rules")
+            self._stored, self.problem = rules.usable(stored)
+            self.problem = self.problem or rules.conflict_text(self, self._check)
         elif initial:
-            stored = self._form().read_initial(initial, values, self._check)
-            values.update(stored)
-        self._values = {key: values[key] for key in names.__dict__}
-        self._differing = tuple(key for key in stored or () if key in values)
-        self.release()
+            self._stored = self._form().read_initial(initial, self, self._check)
 
     def get(self, key):
-        """The value of "group.name"; KeyError when there is no such key."""
-        return self._values[key]
+        """The value of "group.name"; KeyError when there is no such key. Allocates nothing but the first time."""
+        value = self._asked.get(key)
+        if value is None:
+            value = self._asked[key] = self[key]
+        return value
+
+    def __getitem__(self, key):
+        """As `get`, for a value that is asked for once: it loads the schema and keeps nothing."""
+        self._idle = False
+        row = _load("schema").find(key)
+        if row is None:
+            raise KeyError(key)
+        return self.value_of(row)
+
+    def value_of(self, row):
+        """The value of a schema.Row."""
+        value = self._stored.get(row.key)
+        return row.make_default(self._mac) if value is None else value
 
     def nested(self, secrets=False):
         """The object of GET /api/config: {group: {name: value}}; secrets masked, or shown with `secrets`."""
-        return self._form().nested(self._values, secrets)
+        return self._form().nested(self, secrets)
 
     def group(self, name):
         """One group of `nested`, secrets masked. KeyError for an unknown group."""
-        return self._form().group(self._values, name)
+        return self._form().group(self, name)
 
     def pieces(self):
         """The JSON text of GET /api/config in pieces under 1 KB."""
-        return self._form().pieces(self._values)
+        return self._form().pieces(self)
 
     def schema(self):
         """The JSON text of all keys (kind, range, default, flags) in pieces under 1 KB, for a form."""
@@ -89,27 +94,27 @@ class Config:
 
         Gives (changed keys, restart needed). Raises OSError when it cannot be stored; then nothing is changed either.
         """
-        return self._apply(self._form().changes(self._values, obj, "", self._check))
+        return self._apply(self._form().changes(self, obj, "", self._check))
 
     def update_group(self, group, obj):
         """`update` with the names inside one group (POST /api/mqtt/config, /api/alerts/config)."""
-        return self._apply(self._form().changes(self._values, obj, group, self._check))
+        return self._apply(self._form().changes(self, obj, group, self._check))
 
     def preview_group(self, group, obj):
         """{key: value} that `update_group` would change; nothing is stored. Raises ConfigError."""
-        return self._form().changes(self._values, obj, group, self._check)
+        return self._form().changes(self, obj, group, self._check)
 
     def set(self, values):
         """Set full keys, hidden ones too (the owner of a key calls this): {"auth.password_hash": "..."}. Like `update`."""
-        return self._apply(self._form().full_changes(self._values, values, self._check))
+        return self._apply(self._form().full_changes(self, values, self._check))
 
     def backup(self, secrets=False):
         """The object of GET /api/config/backup."""
-        return self._form().backup(self._values, secrets)
+        return self._form().backup(self, secrets)
 
     def restore(self, obj):
         """Take what `backup` gave: keys that are missing go to their default; masked or missing secrets stay. Like `update`."""
-        return self._apply(self._form().restore(self._values, obj, self._mac, self._check))
+        return self._apply(self._form().restore(self, obj, self._mac, self._check))
 
     def idle(self):
         """Call now and then (each 10 s): drops the schema when nothing needed it since the last call."""
@@ -134,15 +139,16 @@ class Config:
         if not changes:
             return (), False
         form = self._form()
-        merged = dict(self._values)
-        merged.update(changes)
         rules = _load("rules")
-        stored = rules.differing(merged, set(self._differing) | set(changes), self._mac)
+        stored = dict(self._stored)
+        stored.update(changes)
+        stored = rules.differing(stored, self._mac)
         _load("store").write(self._directory, stored)
-        self._differing = tuple(stored)
+        self._stored = stored
         for key, value in changes.items():
-            self._values[key] = value
-        self.problem = rules.conflict_text(merged, self._check)
+            if key in self._asked:
+                self._asked[key] = value
+        self.problem = rules.conflict_text(self, self._check)
         keys = tuple(changes)
         restart = form.restart_needed(keys)
         if self._bus:

@@ -1,4 +1,7 @@
-"""Values shown and changed: the forms of GET and POST, backup and restore. Loaded when asked, with rules and schema."""
+"""Values shown and changed: the forms of GET and POST, backup and restore. Loaded when asked, with rules and schema.
+
+`values` is the Config, or where something is changed anything that gives values["group.name"].
+"""
 
 import json
 
@@ -21,7 +24,7 @@ def _group(values, name, secrets=False):
             continue
         _, part, leaf = _split(row.key)
         place = result.setdefault(part, {}) if part else result
-        place[leaf] = _shown(row, values[row.key], secrets)
+        place[leaf] = _shown(row, values.value_of(row), secrets)
     return result
 
 
@@ -60,7 +63,7 @@ def pieces(values):
             if part != opened:  # parts lie together in the table and never nest
                 head = ("}" if opened else "") + comma + ('"' + part + '":{' if part else "")
                 opened = part
-            yield head + '"' + leaf + '":' + json.dumps(_shown(row, values[row.key], False))
+            yield head + '"' + leaf + '":' + json.dumps(_shown(row, values.value_of(row), False))
             comma = ","
         yield "}}" if opened else "}"
         start = ","
@@ -123,9 +126,7 @@ def _settle(values, found, check):
         if port and uri != values["mqtt.broker_uri"]:
             found["mqtt.port"] = (port, given)
     changes = {key: item[0] for key, item in found.items() if item[0] != values[key]}
-    merged = dict(values)
-    merged.update(changes)
-    conflict = rules.conflict(merged, check) if changes else None
+    conflict = rules.conflict(rules.Changed(values, changes), check) if changes else None
     if conflict and conflict != rules.conflict(values, check):  # an old one does not stand in the way of other changes
         key, text = conflict
         raise ConfigError(found[key][1] if key in found else key.replace(".", "_"), text)

@@ -8,18 +8,18 @@ def defaults(mac):
     return {row.key: row.make_default(mac) for row in schema.rows()}
 
 
-def differing(values, keys, mac):
-    """What of the `keys` of `values` is not the default: the object that is stored."""
-    return {key: values[key] for key in keys if values[key] != schema.find(key).make_default(mac)}
+def differing(values, mac):
+    """What of `values` is not the default: the object that is stored."""
+    return {key: value for key, value in values.items() if value != schema.find(key).make_default(mac)}
 
 
-def apply_stored(values, stored, check):
-    """Put the stored {key: value} into `values` (defaults). Gives a text about what could not be used, or "".
+def usable(stored):
+    """({key: value} of the stored values that can be used, a text about those that cannot, or "").
 
     A key that this version does not know (after a step back to an older one) is left out silently; a value that is out of range
-    now falls back to its default. Values that do not go together are used and told.
+    now falls back to its default.
     """
-    bad = []
+    good, bad = {}, []
     for key, value in stored.items():
         row = schema.find(key)
         if row is None:
@@ -27,8 +27,8 @@ def apply_stored(values, stored, check):
         if check_value(row, value):
             bad.append(key)
         else:
-            values[key] = value
-    return "default used for stored " + ", ".join(bad) if bad else conflict_text(values, check)
+            good[key] = value
+    return good, "default used for stored " + ", ".join(bad) if bad else ""
 
 
 def split_uri(uri):
@@ -117,8 +117,19 @@ _ORDERED = (
 _PINS = ("uart.tx_pin", "uart.rx_pin", "can.tx_pin", "can.rx_pin")
 
 
+class Changed:
+    """The `values` with `changes` on top, without a copy."""
+
+    def __init__(self, values, changes):
+        self._values = values
+        self._changes = changes
+
+    def __getitem__(self, key):
+        return self._changes[key] if key in self._changes else self._values[key]
+
+
 def conflict(values, check):
-    """(key, text) of two values that do not go together, or None."""
+    """(key, text) of two of the `values` (anything with values["group.name"]) that do not go together, or None."""
     for low, high in _ORDERED:
         if values[low] >= values[high] and (values[high] or not low.startswith("charge")):
             return low, "must be below " + high.replace(".", "_") + " (%d)" % values[high]

@@ -40,13 +40,15 @@ class FakeClock:
 
 
 class FakeConfig:
-    """`get` over a dict {"group.name": value}."""
+    """`get` and `[]` over a dict {"group.name": value}."""
 
     def __init__(self, values):
         self.values = values
 
     def get(self, key):
         return self.values[key]
+
+    __getitem__ = get
 
 
 class FakeLog:

@@ -318,7 +318,7 @@ def heap_of_parts():
     bms = rig.bms
     bms._poller._ready = True
     for topic in range(topics.TOPICS):
-        bms._poller._bus._direct[topic].clear()
+        bms._poller._bus._direct[topic] = ()
     reply = rig.port.answer(bms._poller._tx_fast)
     bms._link._chunk[:117] = reply
     rig.live.data[fields.SET_CELLS] = 14

@@ -399,6 +399,10 @@ def test_backup_and_restore():
 
 def test_schema_is_dropped_when_idle():
     config = _fresh()
+    config.release()
+    assert config.get("wifi.ssid") == "" and "firmware.config.schema" in sys.modules
+    config.release()
+    assert config.get("wifi.ssid") == "" and "firmware.config.schema" not in sys.modules  # known now
     assert "firmware.config.form" not in sys.modules
     config.nested()
     config.idle()
