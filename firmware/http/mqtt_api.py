@@ -1,7 +1,8 @@
 """GET and POST /api/mqtt/config, GET /api/mqtt/status, POST /api/mqtt/test."""
 
 from firmware.config.config import ConfigError
-from firmware.http.api import ApiError, guarded, read_json, reply, stream
+from firmware.http.api import ApiError, guarded, reply, stream
+from firmware.http.body import read_json
 
 
 def _invalid(error):
