@@ -158,15 +158,15 @@ class Alerts:
 
     def _thresholds(self):
         rules = self.rules
-        rules.changed = False
-        for i in range(COUNT):
+        for i in range(COUNT):  # the state last: whatever fails is tried again
             if rules.states[i] == DUE:
-                rules.states[i] = RAISED
                 value, limit = rules.hit(i)
                 self.life().begin(self, i + 1, value, limit, rules.cells[i])
+                rules.states[i] = RAISED
             elif rules.states[i] == ENDED:
-                rules.states[i] = 0
                 self._set(i + 1, False)
+                rules.states[i] = 0
+        rules.changed = False
 
     def _conditions(self):
         live, on = self._live, self._enabled

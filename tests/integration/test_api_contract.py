@@ -13,7 +13,7 @@ STATUS_WORDS = {
     "CHARGING", "FULLY_CHARGED", "DISCHARGING", "SLEEP", "REGENERATION", "IDLE", "FAULT", "DISCONNECTED",
 }  # fmt: skip
 # What is not known is null: SoH of old firmware, the clock-derived text of live history, everything while disconnected
-NULLABLE = ("soh_percent", "timestamp_iso", "state_of_health", "average_temperature")
+NULLABLE = ("soh_percent", "timestamp_iso", "state_of_health", "average_temperature", "ack_timestamp_ms")
 # Calls that need more than their path
 BODIES = {
     "POST /api/config": {"alerts_debounce_sec": 60},

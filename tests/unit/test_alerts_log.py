@@ -89,6 +89,44 @@ def test_order_is_that_of_time():
     assert ids(loaded(path)) == ids(log)
 
 
+def test_what_a_restart_reads_is_what_was_there():
+    """Random lives of alerts: the file read again gives the same alerts in the same order with the same states."""
+    seed = 1
+    path = directory()
+    log = Log(path)
+    for n in range(3000):
+        seed = seed * 1103515245 + 12345 & 0x7FFFFFFF
+        dice = seed >> 8
+        what = dice % 10
+        kind = (1, 2, 3, 24, 105, 304)[dice // 10 % 6]
+        now = _NOW + n * 700
+        if kind in log.active and what < 6:
+            alert = log.active[kind]
+            if what < 3:
+                alert.status = 1
+                alert.times[1] = now
+            else:
+                alert.status = CLEARED
+                alert.times[2] = now
+                del log.active[kind]
+        elif what == 9 and dice % 40 == 9:
+            store.forget_ended(log)
+            continue
+        else:
+            old = dice // 60 % 3 == 0
+            ended = kind in (24, 304) or kind in log.active
+            alert = make(log, kind, now - (50_000 if old else 0), CLEARED if ended else ACTIVE)
+        store.append(log, [alert], dice % 7 == 0)
+        if n % 97 == 0:
+            again = loaded(path)
+            assert ids(again) == ids(log), n
+            assert {k: (a.id, a.status, a.times) for k, a in again.active.items()} == {
+                k: (a.id, a.status, a.times) for k, a in log.active.items()
+            }
+            times = [alert.times[0] for end in range(log.count, 0, -8) for alert in store.page(log, end, 8)]
+            assert times == sorted(times)[::-1]
+
+
 def test_damage_is_left_out():
     path = directory()
     log = Log(path)
@@ -147,11 +185,10 @@ def _cut_everywhere(image, job, shown):
         while cut is PowerCut:
             k += 1
             assert k < _CUTS
-            saved = []
+            saved, found = [], []
             device = RamDevice(image, k, torn)
-            cut = _mounted(device, lambda: job(saved))
-            found = []
-            _mounted(RamDevice(device.image), lambda: found.append(_look()))
+            cut = _mounted(device, lambda saved=saved: job(saved))
+            _mounted(RamDevice(device.image), lambda found=found: found.append(_look()))
             shown(saved, found[0], (k, torn))
         cuts += k - 1
     return cuts
