@@ -10,6 +10,7 @@ runs from the tree is not disturbed. Prints the sizes; nothing outside build/CHI
 """
 
 import argparse
+import fcntl
 import gzip
 import hashlib
 import json
@@ -135,8 +136,15 @@ def gzip_web(source, target):
 
 
 def build(chip):
-    """Fill build/CHIP. Returns {part: {file: bytes}}."""
+    """Fill build/CHIP. Returns {part: {file: bytes}}. One at a time: another build waits."""
     out = ROOT / "build" / chip
+    out.mkdir(parents=True, exist_ok=True)
+    with open(ROOT / "build" / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build(chip, out)
+
+
+def _build(chip, out):
     slot = out / "slot_a"
     for name in ("boot.py", "main.py"):
         put(out / name, (ROOT / name).read_bytes())

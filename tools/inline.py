@@ -129,8 +129,44 @@ def inline_tree(folder, root):
         for name in constants[names[path]]:
             if (names[path], name) not in kept:
                 text = _make_private(text, name)
-        results[path] = text
+        results[path] = _drop_unused(text)
     return results
+
+
+def _all_folded(tree):
+    """True when mpy-cross folds every `const(...)` of the file, so that nothing calls it."""
+    known, calls = {}, 0
+    for node in tree.body:
+        if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
+            continue
+        value = node.value
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "const":
+            number = _fold(value.args[0], known)
+            if number is None:
+                return False
+            known[node.targets[0].id] = number
+            calls += 1
+    return calls == sum(isinstance(node, ast.Name) and node.id == "const" for node in ast.walk(tree))
+
+
+def _drop_unused(source):
+    """Leave out the top-level imports that nothing refers to any more: `const`, and modules that were only asked for numbers."""
+    tree = ast.parse(source)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    if _all_folded(tree):
+        used.discard("const")
+    used |= {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    lines = source.split("\n")
+    for node in tree.body:
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith(("firmware", "micropython")):
+            continue
+        left = [alias for alias in node.names if (alias.asname or alias.name) in used]
+        if len(left) == len(node.names):
+            continue
+        names = ", ".join(alias.name + (f" as {alias.asname}" if alias.asname else "") for alias in left)
+        text = f"from {node.module} import {names}" if left else ""
+        lines[node.lineno - 1 : node.end_lineno] = [text] + [""] * (node.end_lineno - node.lineno)
+    return "\n".join(lines)
 
 
 def _make_private(source, name):

@@ -44,8 +44,12 @@ def draw(loop, path):
     names = ("t", "volt", "amps", "high", "low", "cvl", "ccl", "dcl", "state", "soc", "temp")
     trace = dict(zip(names, zip(*loop.trace)))
     hours = [t / 3600 for t in trace["t"]]
-    milli = {name: [value / 1000 for value in trace[name]] for name in ("volt", "amps", "high", "low", "cvl", "ccl", "dcl")}
-    figure, (pack, cells, current, soc) = pyplot.subplots(4, 1, sharex=True, figsize=(9, 8.5), height_ratios=(3, 2, 3, 2))
+    milli = {
+        name: [value / 1000 for value in trace[name]] for name in ("volt", "amps", "high", "low", "cvl", "ccl", "dcl")
+    }
+    figure, (pack, cells, current, soc) = pyplot.subplots(
+        4, 1, sharex=True, figsize=(9, 8.5), height_ratios=(3, 2, 3, 2)
+    )
     pack.plot(hours, milli["cvl"], color="#d62828", label="CVL", drawstyle="steps-post")
     pack.plot(hours, milli["volt"], color="#1d3557", label="pack")
     pack.set_ylabel("V")

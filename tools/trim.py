@@ -27,7 +27,11 @@ def _without(body, left, prefix):
                 continue
             if isinstance(node, ast.ClassDef):
                 node.body = _without(node.body, left, name + ".") or [ast.Pass()]
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and prefix + node.targets[0].id in left:
+        elif (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and prefix + node.targets[0].id in left
+        ):
             left.discard(prefix + node.targets[0].id)
             continue
         elif isinstance(node, ast.ImportFrom):

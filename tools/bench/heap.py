@@ -1,24 +1,19 @@
 """Runs under MicroPython in build/host (started by tools.heap): what each module and each part keeps of the heap.
 
-Prints `bytes name` lines: first every module in the order in which the gateway loads it, then the parts as they are started,
-then `total resident`. Bytes are of the 64-bit port, about 1.45 times a board's.
+Prints `bytes name` lines: every module as the gateway loads it (without what it imports itself), then what the parts take when they are
+made, then `total resident`. Bytes are of the 64-bit port, about 1.45 times a board's. The table of names grows in large pieces: the
+module that happens to be loaded then shows them.
 """
 
+import builtins
 import gc
 import sys
 
 sys.path.insert(0, "slot_a")
 sys.path.insert(1, "slot_a/lib")
-MODULES = (
-    "asyncio firmware.bus firmware.live firmware.system.log firmware.system.tasks firmware.config.config firmware.board.base "
-    "firmware.board.hostport firmware.board.host firmware.app firmware.bms.crc firmware.bms.errors firmware.bms.frames "
-    "firmware.bms.decode firmware.bms.registers firmware.bms.plausible firmware.bms.events firmware.bms.link "
-    "firmware.bms.poller firmware.bms.bms firmware.can.frames firmware.can.alarms firmware.can.identity "
-    "firmware.can.presence firmware.can.schedule firmware.can.can firmware.can.curves firmware.can.sensors "
-    "firmware.can.targets firmware.can.currents firmware.can.phase firmware.can.charge firmware.can.slcan_line "
-    "firmware.can.slcan microdot.microdot firmware.http.api firmware.http.connection firmware.http.request "
-    "firmware.http.auth firmware.http.web firmware.http.server"
-).split()
+_import = builtins.__import__
+_inside = [0]  # bytes that modules took within the one that is being loaded
+_modules = [0]  # bytes of all modules so far
 
 
 def used():
@@ -26,43 +21,53 @@ def used():
     return gc.mem_alloc()
 
 
-def step(name, before):
+def weigh(name, *rest):
+    if name in sys.modules or not name.startswith(("firmware", "microdot", "asyncio")):
+        return _import(name, *rest)
+    before, outer = used(), _inside[0]
+    _inside[0] = 0
+    try:
+        return _import(name, *rest)
+    finally:
+        all_of_it = used() - before
+        own = all_of_it - _inside[0]
+        _inside[0] = outer + all_of_it
+        _modules[0] += own
+        print(own, name)
+
+
+def part(name, before, modules):
+    """Print what was taken since `before`, without the modules that were loaded meanwhile."""
     now = used()
-    print(now - before, name)
-    return now
-
-
-def import_all():
-    mark = used()
-    for name in MODULES:
-        try:
-            __import__(name)
-        except ImportError:
-            continue
-        mark = step(name, mark)
+    print(now - before - (_modules[0] - modules), name)
 
 
 async def start(argv):
     import asyncio
-    from firmware import app as application
+    from firmware import app as application, lazy
 
-    mark = used()
+    start = lazy.load("start")
+
+    before, modules = used(), _modules[0]
     board = application.machine_board(argv)
     app = application.App(board)
-    app.load_config()
-    mark = step("App, configuration", mark)
-    app.start_battery()
-    mark = step("battery parts", mark)
+    start.configuration(app)
+    part("= App and configuration", before, modules)
+    before, modules = used(), _modules[0]
+    start.battery(app)
     await asyncio.sleep_ms(200)
-    await app.start_rest()
+    part("= battery parts", before, modules)
+    before, modules = used(), _modules[0]
+    await start.rest(app)
+    lazy.drop("start")
+    app.config.release()
     await asyncio.sleep_ms(500)
-    mark = step("the rest", mark)
-    print(mark, "total resident")
-    print(len(sys.modules), "modules")
+    part("= the other parts", before, modules)
+    print(used(), "total resident")
     sys.exit(0)
 
 
-import_all()
+builtins.__import__ = weigh
 import asyncio  # noqa: E402
 
 asyncio.run(start("--port 0 --data heap-data --uart socket://127.0.0.1:9 --can slcan+socket://127.0.0.1:9".split()))
