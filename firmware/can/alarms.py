@@ -93,7 +93,7 @@ class Alarms:
         threshold = rows[row + _OFFSET]
         percent = rows[row + _PERCENT]
         if was:
-            if which == CHARGE or which == DISCHARGE:
+            if which in (CHARGE, DISCHARGE):
                 percent -= rows[row + _HYSTERESIS]
             else:
                 threshold -= rows[row + _HYSTERESIS] - 1

@@ -34,7 +34,7 @@ class Presence:
 
     def frame(self, can_id):
         """A frame was received."""
-        if can_id == _ALIVE or can_id == _NAME:
+        if can_id in (_ALIVE, _NAME):
             self._seen_at = self._clock.ticks_ms()
             self.ever = True
 

@@ -36,7 +36,8 @@ _WHY_OLD = const(11)
 _WHY_RISING = const(15)
 
 # (x, permille of the full current) in pairs, x rising: 0 at and below the first x, the last value above the last x.
-_COLD_CURVE = (0, 0, 20, 250, 50, 500, 100, 1000)  # x: 0.1 C above register 320 (dbus-serialbattery's, victron_can facts 7)
+# x of the cold: 0.1 C above register 320 (dbus-serialbattery's curve, victron_can facts 7)
+_COLD_CURVE = (0, 0, 20, 250, 50, 500, 100, 1000)
 _HOT_CHARGE_CURVE = (0, 0, 50, 250, 100, 500, 150, 1000)  # x: 0.1 C below register 319 - 2 C
 _HOT_DISCHARGE_CURVE = (0, 0, 50, 1000)
 _LOW_CURVE = (0, 0, 20, 60, 50, 250, 100, 600, 200, 1000)  # x: mV of the lowest cell above the point of DCL 0

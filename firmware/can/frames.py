@@ -1,6 +1,7 @@
 """The Victron CAN-bms frames (victron_can facts 3 and 4): viper encoders that write the live snapshot into one buffer.
 
-`buffer` holds 19 frames of 8 bytes in the order of IDS. All fields are little-endian 16-bit words, which is why the encoders write through `ptr16`.
+`buffer` holds 19 frames of 8 bytes in the order of IDS. All fields are little-endian 16-bit
+words, which is why the encoders write through `ptr16`.
 
 Viper and negative numbers: an int loaded through `ptr32` has no sign on a 64-bit host. Here a value that may be negative first
 gets a bias and is then cut to 30 bits, `(value + bias) & 0x3FFFFFFF`: that gives the same positive number on both widths.

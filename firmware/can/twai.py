@@ -3,19 +3,22 @@
 Sources: esp32_micropython facts 1.3-1.9. Only registers that may be read twice without harm decide anything (mode, status,
 counters): the interrupt, error-code and arbitration registers clear themselves when read, and an ESP32 reads ahead.
 
-`send` and `poll` allocate nothing and may be called from a soft timer callback that interrupts the loop inside either:
-the queue is changed only in viper functions, which no callback interrupts, the controller only by whoever came first.
+`send` and `poll` allocate nothing (but for a received frame of less than 8 bytes, which no GX sends) and may be called from
+a soft timer callback that interrupts the loop inside either: the queue is changed only in viper functions, which no callback
+interrupts, the controller only by whoever came first.
 """
 
 from micropython import const
-from firmware.can import twai_chips as chips
+from firmware.can import once
 from firmware.can import twai_queue as queue
-from firmware.can.twai_setup import Setup
+from firmware.can.twai_chips import ERRATA
+from firmware.can.twai_setup import CHECK
 
 # register numbers: byte offset / 4
 _MODE = const(0)
 _COMMAND = const(1)
 _STATUS = const(2)
+_INTERRUPT = const(3)
 _REC = const(14)
 _TEC = const(15)
 _BUFFER = const(16)  # frame: transmit when written, receive when read
@@ -61,8 +64,8 @@ class Twai:
     """
 
     def __init__(self, regs, clock, bitrate, log=None, chip="ESP32", accept=(0x305, 0x307), sample=800):
-        self._chip = chips.CHIPS[chip]
-        self.setup = Setup(self._chip, bitrate, accept, sample)
+        self._program = once("twai_setup").program(chip, bitrate, accept, sample)
+        self._errata = once("twai_chips").CHIPS[chip][ERRATA]
         self.regs = regs
         self._read = regs.read
         self._write = regs.write
@@ -72,7 +75,7 @@ class Twai:
         self._queue = queue.make()
         self._frame = bytearray(16)  # the frame in the controller, or taken out of it unsent
         self._held = self._loaded = self._aborting = False
-        self._data = tuple(bytearray(n) for n in range(9))  # one receive buffer a length: nothing to slice
+        self._data = bytearray(8)  # of a received frame: what a GX sends has 8 bytes
         self._phase = _OFF
         self._since = 0  # ticks when the phase began
         self._delay = 0  # before the next recovery, ms
@@ -193,9 +196,26 @@ class Twai:
             self._log.warning("can", error)
         self.last_error = error
 
+    def set_up(self, mode):
+        """Reset mode, every register, then `mode`; False when the registers do not hold what is written."""
+        read, write, program = self._read, self._write, self._program
+        for i in range(0, len(program), 2):
+            register, value = program[i], program[i + 1]
+            write(register & (CHECK - 1), value)
+            if register & CHECK and read(register & (CHECK - 1)) != value:
+                return False
+        read(_INTERRUPT)
+        write(_MODE, _RESET_MODE | mode)
+        write(_TEC, 0)
+        write(_REC, 0)
+        if not read(_MODE) & _RESET_MODE:
+            return False
+        write(_MODE, mode)
+        return True
+
     def _init(self):
         self._loaded = self._aborting = False  # a frame that was loaded stays held, and goes again if it is still fresh
-        return self.setup.run(self._read, self._write, _SINGLE_FILTER)
+        return self.set_up(_SINGLE_FILTER)
 
     def _live(self):
         self._enter(_LIVE)
@@ -218,7 +238,7 @@ class Twai:
         self._go()
 
     def _receive(self, status):
-        if self._chip[chips.ERRATA] and self._read(_RX_COUNT) >= _RX_LOCK:
+        if self._errata and self._read(_RX_COUNT) >= _RX_LOCK:
             self.overruns += 1
             self._restart("RX_OVERRUN")
             return
@@ -243,16 +263,18 @@ class Twai:
         # the filter compares other bits of extended frames, and lets the whole mask through
         if info & 0xC0 or not self._first <= can_id <= self._last:
             return
-        data = self._data[min(info & 15, 8)]
-        for i in range(len(data)):
-            data[i] = read(_BUFFER + 3 + i) & 0xFF
         self.received += 1
         self._no_ack = False  # somebody is there
-        if self.on_receive:
-            try:
-                self.on_receive(can_id, data)
-            except Exception as error:
-                self._fail("RECEIVER: %r" % error)
+        if not self.on_receive:
+            return
+        try:
+            size = min(info & 15, 8)
+            data = self._data if size == 8 else bytearray(size)
+            for i in range(size):
+                data[i] = read(_BUFFER + 3 + i) & 0xFF
+            self.on_receive(can_id, data)
+        except Exception as error:
+            self._fail("RECEIVER: %r" % error)
 
     def _transmit(self, status):
         if status & _BUS_OFF:  # the buffer is free then, but nothing was sent; the next poll sees to it

@@ -4,7 +4,8 @@
 """
 
 import micropython
-from firmware.can import twai_chips as chips
+from firmware.can import once
+from firmware.can.twai_chips import BASE, CLOCK_ENABLE, IN_SELECT, OUT_SELECT, RESET, SIG_IN_SEL, SJW_SHIFT, TX_SIGNAL
 
 _BIT = micropython.const(1 << 19)  # the controller's bit in the clock and reset words of all chips
 
@@ -31,8 +32,8 @@ class MemRegs:
             from machine import mem32 as mem
         if pin is None:
             from machine import Pin as pin
-        self._chip = chips.CHIPS[name]
-        self._base = self._chip[chips.BASE] if base is None else base
+        self._chip = once("twai_chips").CHIPS[name]
+        self._base = self._chip[BASE] if base is None else base
         self._mem = mem
         self._pin = pin
         self._pins = (tx, rx)
@@ -49,13 +50,13 @@ class MemRegs:
         """Clock on, one pulse of reset; does nothing the second time."""
         if not self._enabled:
             self._enabled = True
-            self._change(self._chip[chips.CLOCK_ENABLE], True)
+            self._change(self._chip[CLOCK_ENABLE], True)
             self.reset()
 
     def reset(self):
         """One pulse of the reset line: the only way out of a locked receive FIFO."""
-        self._change(self._chip[chips.RESET], True)
-        self._change(self._chip[chips.RESET], False)
+        self._change(self._chip[RESET], True)
+        self._change(self._chip[RESET], False)
 
     def _change(self, address, on):
         word = self._mem[address]
@@ -78,9 +79,9 @@ class MemRegs:
         pin = self._pin
         pin(tx, pin.OUT, value=1)
         if not inside:
-            if rx >= 34 and chip[chips.SJW_SHIFT] == 6:  # ESP32: input only, no pull-up
+            if rx >= 34 and chip[SJW_SHIFT] == 6:  # ESP32: input only, no pull-up
                 pin(rx, pin.IN)
             else:
                 pin(rx, pin.IN, pin.PULL_UP)
-        self._mem[chip[chips.IN_SELECT]] = (tx if inside else rx) | chip[chips.SIG_IN_SEL]
-        self._mem[chip[chips.OUT_SELECT] + 4 * tx] = chip[chips.TX_SIGNAL]
+        self._mem[chip[IN_SELECT]] = (tx if inside else rx) | chip[SIG_IN_SEL]
+        self._mem[chip[OUT_SELECT] + 4 * tx] = chip[TX_SIGNAL]

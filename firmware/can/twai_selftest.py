@@ -16,7 +16,7 @@ def run(driver, inside):
     regs.enable()
     regs.route(inside)
     try:
-        if not driver.setup.run(regs.read, regs.write, _SELF_TEST):
+        if not driver.set_up(_SELF_TEST):
             return "controller does not answer"
         regs.write(0, 1 | _SELF_TEST)
         for i in range(4):

@@ -1,10 +1,14 @@
-"""Setting up the TWAI controller: layout, acceptance filter, bit timing (esp32_micropython facts 1.5 and 1.6)."""
+"""What sets the TWAI controller up: layout, acceptance filter, bit timing (esp32_micropython facts 1.5 and 1.6).
 
+Loaded once, for `program`; Twai keeps what that gives, because a recovery must not need the file system.
+"""
+
+from array import array
 from micropython import const
+
 from firmware.can import twai_chips as chips
 
 _MODE = const(0)  # register numbers: byte offset / 4
-_INTERRUPT = const(3)
 _INTERRUPT_ENABLE = const(4)
 _BTR0 = const(6)
 _BTR1 = const(7)
@@ -19,45 +23,40 @@ _RESET_MODE = const(1)  # MODE
 _LISTEN_ONLY = const(2)
 _SINGLE_FILTER = const(8)
 
+CHECK = const(32)  # added to a register that must read back what was written
 
-class Setup:
-    """What start and every recovery write; `accept` is the first and the last standard id that must come through."""
 
-    def __init__(self, chip, bitrate, accept, sample):
-        self._cdr = chip[chips.CDR]
-        self._btr0, self._btr1 = chips.timing(bitrate, chip, sample)
-        self._code = accept[0]
-        self._open = 0  # bits of the id that the filter lets vary: it may let through more ids than asked for
-        for can_id in range(accept[0], accept[1] + 1):
-            self._open |= can_id ^ accept[0]
+def program(chip, bitrate, accept, sample):
+    """Register, value, register, value ... of the writes, to be made in that order, at start and at every recovery.
 
-    def run(self, read, write, mode):
-        """Reset mode, everything, then `mode`; False when the registers do not hold what is written."""
-        write(_MODE, _RESET_MODE)
-        write(_CDR, self._cdr)  # before all else: on the ESP32 it selects the layout
-        write(_MODE, _RESET_MODE | _LISTEN_ONLY | _SINGLE_FILTER)  # listen-only freezes REC, erratum 3.13.1
-        for pattern in (0x55, 0xAA):
-            write(_CODE, pattern)
-            if read(_CODE) != pattern:
-                return False
-        for i in range(4):
-            write(_CODE + i, 0)
-            write(_MASK + i, 0xFF)
-        write(_CODE, self._code >> 3)
-        write(_CODE + 1, (self._code & 7) << 5)
-        write(_MASK, self._open >> 3)
-        write(_MASK + 1, (self._open & 7) << 5 | 0x0F)  # bit 4: only frames with data
-        write(_TEC, 0)
-        write(_REC, 0)
-        write(_WARNING_LIMIT, 96)
-        write(_INTERRUPT_ENABLE, 0)  # on a later ESP32 bit 4 would double the prescaler
-        read(_INTERRUPT)
-        write(_BTR0, self._btr0)
-        write(_BTR1, self._btr1)
-        write(_MODE, _RESET_MODE | mode)
-        write(_TEC, 0)
-        write(_REC, 0)
-        if not read(_MODE) & _RESET_MODE:
-            return False
-        write(_MODE, mode)
-        return True
+    `chip` is a name of twai_chips.CHIPS, `accept` the first and the last standard id that must come through. ValueError for a
+    bit rate that cannot be made.
+    """
+    row = chips.CHIPS[chip]
+    btr0, btr1 = chips.timing(bitrate, row, sample)
+    code = accept[0]
+    vary = 0  # bits of the id that the filter lets vary: it may let through more ids than asked for
+    for can_id in range(accept[0], accept[1] + 1):
+        vary |= can_id ^ code
+    writes = (
+        (_MODE, _RESET_MODE),
+        (_CDR, row[chips.CDR]),  # before all else: on the ESP32 it selects the layout
+        (_MODE, _RESET_MODE | _LISTEN_ONLY | _SINGLE_FILTER),  # listen-only freezes REC, erratum 3.13.1
+        (_CODE | CHECK, 0x55),
+        (_CODE | CHECK, 0xAA),
+        (_CODE, code >> 3),
+        (_CODE + 1, (code & 7) << 5),
+        (_CODE + 2, 0),
+        (_CODE + 3, 0),
+        (_MASK, vary >> 3),
+        (_MASK + 1, (vary & 7) << 5 | 0x0F),  # bit 4: only frames with data
+        (_MASK + 2, 0xFF),
+        (_MASK + 3, 0xFF),
+        (_TEC, 0),
+        (_REC, 0),
+        (_WARNING_LIMIT, 96),
+        (_INTERRUPT_ENABLE, 0),  # on a later ESP32 bit 4 would double the prescaler
+        (_BTR0, btr0),
+        (_BTR1, btr1),
+    )
+    return array("H", (number for write in writes for number in write))
