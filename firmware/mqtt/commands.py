@@ -93,7 +93,7 @@ class _Commands:
         config.release()
         if body:
             raise _Refused("%s is unknown" % next(iter(body)))
-        seconds = config.get("mqtt.override_timeout_s")
+        seconds = config["mqtt.override_timeout_s"]
         self._part.override(tuple(values), seconds)
         answer = {name + "_" + unit: values[i] or None for i, (name, unit) in enumerate(_LIMITS)}
         answer["expires_s"] = seconds if any(values) else 0

@@ -103,7 +103,7 @@ def _device(session):
     config = parts.config
     return {
         "identifiers": [session.settings.id],
-        "name": config.get("can.battery_name") or config.get("system.hostname"),
+        "name": config["can.battery_name"] or config["system.hostname"],
         "manufacturer": "Enepaq",
         "model": "TinyBMS",
         "sw_version": parts.version,

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from firmware import bus as topics
 
-_RESIDENT = ("session", "client", "messages")
+_RESIDENT = ("session", "client", "messages", "frames")
 
 
 def load(name):

@@ -14,7 +14,7 @@ async def test(part, values):
     It logs in under a name of its own, without a will, so that the running connection stays.
     """
     config, board = part.parts.config, part.parts.board
-    tried = settings.make(lambda key: values[key] if key in values else config.get(key))
+    tried = settings.make(lambda key: values[key] if key in values else config[key])
     if not tried.host:
         return {"success": False, "stage": "config", "error": "no broker_uri", "verified": False}
     tried.client_id += b"-test"

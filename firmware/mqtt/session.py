@@ -84,8 +84,8 @@ class Session:
     def _configure(self):
         """Take the configuration; False when there is no broker in it."""
         self.part.changed.clear()
-        self.settings = settings = load("settings").make(self.parts.config.get)
-        drop("settings")
+        self.settings = settings = load("settings").make(self.parts.config.__getitem__)
+        drop("settings", "frames")
         on = bool(settings.host)
         self._watch_frames(on and any(settings.topics["can_" + name] for name in ("raw", "decoded", "ready")))
         return on
@@ -231,12 +231,13 @@ class Session:
             ):
                 self._polls = live.polls
                 self._metrics_at = now
-                message = load("messages").metrics(live, parts.board, parts.bms.counters, parts.can.status())
+                message = load("messages").metrics(live, parts.board, parts.bms.counters, parts.can.driver)
                 await self._publish("metrics", message)
                 return True
         if self._frames and len(self._frames):
             _, frame = await self._frames.get()
-            await self._send_frame(*frame)
+            for topic, payload in load("frames").messages(settings.topics, parts, *frame):
+                await self._publish(topic, payload)
             return True
         return False
 
@@ -280,25 +281,6 @@ class Session:
         pieces = self.parts.config.pieces
         size = sum(len(piece.encode()) for piece in pieces())
         return load("client").Body(size, (piece.encode() for piece in pieces()))
-
-    async def _send_frame(self, direction, can_id, data):
-        wanted = self.settings.topics
-        message = {
-            "timestamp_ms": self.parts.board.epoch_ms(),
-            "direction": direction,
-            "can_id": "0x%03X" % can_id,
-            "dlc": len(data),
-            "data": list(data),
-        }
-        if wanted["can_raw"]:
-            await self._publish(wanted["can_raw"], json.dumps(message).encode())
-        if wanted["can_ready"] and direction == "TX":
-            await self._publish(wanted["can_ready"], json.dumps(message).encode())
-        decoded = wanted["can_decoded"] and self.parts.can.decode(can_id, data)
-        if decoded:
-            del message["data"], message["dlc"]
-            message["decoded"] = decoded
-            await self._publish(wanted["can_decoded"], json.dumps(message).encode())
 
     # -- Home Assistant and commands: loaded for the moment ----------------------------------------------------------------
 
