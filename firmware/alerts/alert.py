@@ -41,6 +41,10 @@ class Alert:
         self.times = [None, None, None]
         self.relative = 0
 
+    @property
+    def severity(self):
+        return severity(self.kind)
+
     def stamp(self, which, ms, relative):
         self.times[which] = ms
         if relative:

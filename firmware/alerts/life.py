@@ -8,7 +8,7 @@ from micropython import const
 from firmware import bus as topics
 from firmware.alerts import store
 from firmware.alerts.alert import (
-    ACKNOWLEDGED, ACKNOWLEDGED_AT, ACTIVE, CLEARED, CLEARED_AT, RAISED_AT, Alert, severity,
+    ACKNOWLEDGED, ACKNOWLEDGED_AT, ACTIVE, CLEARED, CLEARED_AT, RAISED_AT, Alert,
 )  # fmt: skip
 
 _RETRY_MS = const(30_000)  # after a failed write
@@ -42,7 +42,7 @@ def begin(alerts, kind, value=0, limit=0, cell=0, age=0, ended=False):
     alert = Alert(log.last_id, kind)
     alert.value, alert.limit, alert.cell = value, limit, cell
     _stamp(alerts, alert, RAISED_AT, age)
-    if ended or severity(kind) == 0:
+    if ended or alert.severity == 0:
         alert.status = CLEARED
         _stamp(alerts, alert, CLEARED_AT, age)
     else:
@@ -166,7 +166,7 @@ def flush(alerts):
         alert, raised = log.news.pop(0)
         alerts.bus.publish(topics.ALERT, (alert.id,))
         if raised:
-            data = {"alert_id": alert.id, "type": alert.kind, "severity": severity(alert.kind)}
+            data = {"alert_id": alert.id, "type": alert.kind, "severity": alert.severity}
             alerts.bus.publish(topics.EVENT, ("ALERT_TRIGGERED", data))
 
 

@@ -4,8 +4,6 @@ A line is `TYPE DECIMALS TEXT`, or `TYPE.VALUE 0 TEXT` for one value of the type
 both divided by 10^DECIMALS, $c the pack cell, $x the id of a BMS event in hexadecimal.
 """
 
-from firmware.alerts.alert import severity
-
 
 class Texts:
     """Holds the file of one language (2 KB) as long as it is used."""
@@ -36,7 +34,7 @@ class Texts:
         return {
             "alert_id": alert.id,
             "type": alert.kind,
-            "severity": severity(alert.kind),
+            "severity": alert.severity,
             "status": alert.status,
             "message": self.message(alert),
             "timestamp_ms": alert.times[0],

@@ -5,7 +5,6 @@ import json
 from micropython import const
 
 from firmware import bus as topics
-from firmware.alerts.alert import severity
 from firmware.config.config import ConfigError
 from firmware.http import ws
 from firmware.http.api import ApiError, reply, stream
@@ -36,7 +35,7 @@ async def _statistics(alerts):
     while end > 0:
         page = alerts.page(end, _PAGE)
         for alert in page:
-            counts[severity(alert.kind)] += 1
+            counts[alert.severity] += 1
             raised, answered = alert.times[:2]
             if answered is not None and alert.relative & 3 in (0, 3):
                 acknowledged += 1

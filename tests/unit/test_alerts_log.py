@@ -292,3 +292,48 @@ def _big_image(job):
 
     device._BLOCKS = 96
     return _image(job)
+
+
+def test_cut_at_every_write_nothing_that_was_shown_is_lost():
+    """The whole of it: what bus.ALERT told before the power went is found after the restart, with its state or a later one."""
+    from firmware.bus import ALERT
+
+    def job(shown):
+        bench = Bench(_ROOT, debounce_sec=0)
+        bench.bus.subscribe(ALERT, lambda topic, payload: shown.append(_state(bench, payload[0])))
+        bench.live.data[9] = 3700  # CELL_MAX
+        bench.run(1)
+        bench.alerts.acknowledge_all()
+        bench.bms_events(1000, [(990, 0x05), (991, 0x64)])
+        bench.normal()
+        bench.run(2)
+
+    for torn in (False, True):
+        k = 0
+        cut = PowerCut
+        while cut is PowerCut:
+            k += 1
+            device = RamDevice(_image(lambda: None), k, torn)
+            told = []
+            cut = _mounted(device, lambda told=told, device=device: job(_Until(told, device)))
+            found = {}
+            _mounted(RamDevice(device.image), lambda found=found: found.update(_look()))
+            for alert_id, status in told:
+                assert found.get(alert_id, -1) >= status, (k, torn, told, found)
+        assert len(told) == 8 and k > 8, (told, k)
+
+
+def _state(bench, alert_id):
+    return alert_id, bench.alerts.get(alert_id).status
+
+
+class _Until:
+    """A list that takes nothing more once the power is off: nobody sees it."""
+
+    def __init__(self, items, device):
+        self._items = items
+        self._device = device
+
+    def append(self, item):
+        if not self._device.dead:
+            self._items.append(item)
