@@ -1,8 +1,4 @@
-"""Builds every part, hands each what it needs, starts and supervises the tasks.
-
-Order (DESIGN 5): only what the battery needs is imported and started first; the rest follows the first 0x351, or waits no longer
-than _FIRST_FRAME_MS when there is none.
-"""
+"""All parts of the gateway, and the supervisor of their tasks. `start` builds the parts; it runs once and is forgotten."""
 
 import gc
 
@@ -12,20 +8,18 @@ import asyncio  # noqa: E402
 import sys  # noqa: E402
 from micropython import const  # noqa: E402
 from firmware import bus as topics  # noqa: E402
+from firmware import lazy  # noqa: E402
 from firmware.board import machine_board  # noqa: E402
 from firmware.bus import Bus  # noqa: E402
-from firmware.config.config import Config, ConfigError  # noqa: E402
-from firmware.live import CVL, Live  # noqa: E402
+from firmware.config.config import Config  # noqa: E402
+from firmware.live import Live  # noqa: E402
 from firmware.system import log as logs  # noqa: E402
 from firmware.system.tasks import NotStartable, Tasks  # noqa: E402
 
 VERSION = "0.1.0"
 
-_FIRST_FRAME_MS = const(3000)
-_STEP_MS = const(10)
 _SUPERVISE_MS = const(1000)
-_TICK_MS = const(10)  # of the CAN schedule, where a hardware timer drives it
-_IDLE_TURNS = const(10)  # seconds after which unused parts of the configuration are forgotten
+_IDLE_TURNS = const(10)  # seconds after which unused parts of the configuration are forgotten, and over which load is measured
 
 
 class App:
@@ -59,79 +53,16 @@ class App:
     def _crashed(self, name, error):
         self.event("TASK_DIED", {"task": name, "error": "%s: %s" % (type(error).__name__, error)})
 
-    # -- start -------------------------------------------------------------------------------------------------------
-
-    def load_config(self):
-        try:
-            self.config.load(self.board.initial_config)
-        except ConfigError as error:  # only the initial file of a host can raise it: a person waits for the answer
-            raise SystemExit("config: %s" % error)
-        if self.config.problem:
-            self.log.error("config", self.config.problem)
-        self._apply_log_level()
-        self.bus.subscribe(topics.CONFIG, self._on_config)
-
-    def _on_config(self, topic, keys):
+    def on_config(self, topic, keys):
         if "log.level" in keys:
-            self._apply_log_level()
+            self.apply_log_level()
         self.event("CONFIG_SAVED", {"keys": list(keys)})
 
-    def _apply_log_level(self):
+    def apply_log_level(self):
         self.log.level = logs.LEVELS.index(self.config.get("log.level"))
 
-    def start_battery(self):
-        """The required path: BMS, charge control, CAN."""
-        from firmware.bms.bms import Bms
-        from firmware.can.can import Can
-        from firmware.can.charge import ChargeControl
-
-        board, config = self.board, self.config
-        board.prepare(config)
-        self.bms = Bms(board.uart(config), self.live, self.bus, board, config, self.log)
-        self.tasks.start("bms", self.bms.run, required=True)
-        charge = ChargeControl(self.live, config, board)
-        try:
-            driver = board.can(config, self.log)
-        except ValueError as error:
-            driver = None
-            self.log.error("can", "not started: %s" % error)
-        self.can = Can(driver, self.live, self.bus, board, config, charge, self.log)
-        self.tasks.start("can", self.can.run, required=True)
-        if board.start_timer(_TICK_MS, self.can.schedule.tick):
-            self.can.schedule.timer_driven = True
-
-    async def first_frame(self):
-        """Wait for the first 0x351, no longer than _FIRST_FRAME_MS."""
-        for _ in range(_FIRST_FRAME_MS // _STEP_MS):
-            if self.live.get(CVL) is not None:
-                return
-            await asyncio.sleep_ms(_STEP_MS)
-
-    async def start_rest(self):
-        """What may wait: HTTP and everything that is only looked at."""
-        from firmware.alerts.alerts import Alerts
-        from firmware.history.energy import Energy
-        from firmware.history.history import History
-        from firmware.http.server import Server
-        from firmware.mqtt.mqtt import Mqtt
-        from firmware.net.resolver import Resolver
-
-        self.alerts = Alerts(
-            self.live, self.bus, self.board, self.config, self.bms.events, self.can, self.log, self.board.data_dir
-        )
-        self.tasks.start("alerts", self.alerts.run)
-        common = (self.live, self.bus, self.board, self.config, self.log, self.board.data_dir)
-        self.history = History(*common)
-        self.tasks.start("history", self.history.run)
-        self.energy = Energy(*common)
-        self.tasks.start("energy", self.energy.run)
-        self.resolver = Resolver(self.board)
-        self.mqtt = Mqtt(self, self.resolver)
-        self.tasks.start("mqtt", self.mqtt.run)
-        self.http = Server(self)
-        self.tasks.start("http", self._serve, required=True)
-
-    async def _serve(self):
+    async def serve(self):
+        """The task of the HTTP server."""
         board = self.board
         try:
             await self.http.start(board.http_host, board.http_port)
@@ -150,6 +81,7 @@ class App:
             turn = (turn + 1) % _IDLE_TURNS
             if not turn:
                 self.config.idle()
+                self.tasks.measure()
             if self.tasks.healthy():
                 board.feed()
             board.uptime_s()
@@ -177,14 +109,8 @@ class App:
 
 async def run(board):
     app = App(board)
-    app.load_config()
-    app.log.info("app", "TinyBMS-GW %s on %s" % (VERSION, board.info()["chip"]))
-    app.start_battery()
-    app.tasks.start("supervisor", app.supervise, required=True)
-    app.tasks.start("load", app.tasks.run)
-    await app.first_frame()
-    gc.collect()
-    await app.start_rest()
+    await lazy.load("start").everything(app)
+    lazy.drop("start")
     while True:
         await asyncio.sleep(3600)
 

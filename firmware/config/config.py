@@ -3,8 +3,8 @@
 Values are int, str or bool under "group.name" keys, see schema.py. Only what differs from the defaults is stored.
 """
 
-import sys
 from firmware import bus as topics
+from firmware import lazy
 
 _LAZY = ("form", "rules", "schema", "store")
 
@@ -19,7 +19,7 @@ class ConfigError(ValueError):
 
 
 def _load(name):
-    return __import__("firmware.config." + name, None, None, (name,))
+    return lazy.load("config." + name)
 
 
 class Config:
@@ -124,11 +124,8 @@ class Config:
 
     def release(self):
         """Drop what was loaded when asked."""
-        package = sys.modules["firmware.config"]
         for name in _LAZY:
-            sys.modules.pop("firmware.config." + name, None)
-            if hasattr(package, name):
-                delattr(package, name)
+            lazy.drop("config." + name)
 
     def _form(self):
         self._idle = False

@@ -8,7 +8,6 @@ from micropython import const
 
 _BACKOFF_MAX_S = const(60)
 _HEALTHY_S = const(60)  # a task that ran so long starts again with the shortest back-off
-_WINDOW_S = const(10)
 
 
 class NotStartable(Exception):
@@ -27,14 +26,15 @@ class _Task:
 
 
 class Tasks:
-    """`start` tasks by name; `run` watches them each second. `clock` and `log` as everywhere; `on_crash(name, error)` or None."""
+    """`start` tasks by name. `clock` and `log` as everywhere; `on_crash(name, error)` or None."""
 
     def __init__(self, clock, log, on_crash=None):
         self._clock = clock
         self._log = log
         self._on_crash = on_crash
         self._tasks = []
-        self._idle_ms = 0  # in this window so far
+        self._since = core.ticks()  # start of the books of `cpu_percent`
+        self._idle_ms = 0  # since then
         self._busy_percent = 0
         self._watch_idle()
 
@@ -93,51 +93,40 @@ class Tasks:
     def list(self):
         """[(name, state)]: Running (asks right now), Ready (waits for its turn), Blocked (waits for time
         or data), Suspended (waits for its restart, or could not start). A task that has ended is left out."""
-        running = core.cur_task
         states = []
         for entry in self._tasks:
+            task = entry.task
             if entry.waiting or entry.failed:
-                states.append((entry.name, "Suspended"))
-            elif entry.task is running:
-                states.append((entry.name, "Running"))
-            elif not entry.task.done():
-                states.append((entry.name, "Ready" if _is_due(entry.task) else "Blocked"))
+                state = "Suspended"
+            elif task is core.cur_task:
+                state = "Running"
+            elif task.done():
+                continue
+            else:  # in the run queue, and its time has come?
+                due = task.data is None and core.ticks_diff(core.ticks(), task.ph_key) >= 0
+                state = "Ready" if due else "Blocked"
+            states.append((entry.name, state))
         return states
 
     def cpu_percent(self):
-        """Share of the last 10 s in which the loop did not wait, in percent."""
+        """Share of the time between the last two calls of `measure` in which the loop did not wait, in percent."""
         return self._busy_percent
 
-    async def run(self):
-        """Close the books of the last 10 s."""
-        started = core.ticks()
-        while True:
-            await asyncio.sleep(_WINDOW_S)
-            now = core.ticks()
-            length = core.ticks_diff(now, started) or 1
-            self._busy_percent = max(0, min(100, 100 - 100 * self._idle_ms // length))
-            self._idle_ms = 0
-            started = now
+    def measure(self):
+        """Close the books of `cpu_percent`. The supervisor calls this each 10 s."""
+        now = core.ticks()
+        length = core.ticks_diff(now, self._since) or 1
+        self._busy_percent = max(0, min(100, 100 - 100 * self._idle_ms // length))
+        self._idle_ms = 0
+        self._since = now
 
     def _watch_idle(self):
         """Count the milliseconds that the loop spends waiting, by standing before the method it waits in."""
-        queue = core._io_queue
-        wait = queue.wait_io_event
-        if getattr(queue, "watched", None) is not None:
-            queue.watched[0] = self
-            return
-        watcher = [self]  # one hook for the life of the loop, whoever counts
-        ticks, diff = core.ticks, core.ticks_diff
+        wait = core._io_queue.wait_io_event
 
         def timed_wait(dt):
-            before = ticks()
+            before = core.ticks()
             wait(dt)
-            watcher[0]._idle_ms += diff(ticks(), before)
+            self._idle_ms += core.ticks_diff(core.ticks(), before)
 
-        queue.watched = watcher
-        queue.wait_io_event = timed_wait
-
-
-def _is_due(task):
-    """True when the task stands in the run queue and its time has come."""
-    return task.data is None and core.ticks_diff(core.ticks(), task.ph_key) >= 0
+        core._io_queue.wait_io_event = timed_wait

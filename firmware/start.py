@@ -1,0 +1,95 @@
+"""The start: builds every part, hands each what it needs, starts the tasks. Loaded once and forgotten.
+
+Order (DESIGN 5): only what the battery needs is imported and started first; the rest follows the first 0x351, or waits no longer
+than _FIRST_FRAME_MS when there is none.
+"""
+
+import asyncio
+import gc
+from micropython import const
+from firmware import bus as topics
+from firmware.config.config import ConfigError
+from firmware.live import CVL
+
+_FIRST_FRAME_MS = const(3000)
+_STEP_MS = const(10)
+_TICK_MS = const(10)  # of the CAN schedule, where a hardware timer drives it
+
+
+async def everything(app):
+    """Start the whole gateway: `app` is a firmware.app.App."""
+    configuration(app)
+    app.log.info("app", "TinyBMS-GW %s on %s" % (app.version, app.board.info()["chip"]))
+    battery(app)
+    app.tasks.start("supervisor", app.supervise, required=True)
+    await _first_frame(app.live)
+    app.config.release()
+    gc.collect()
+    await rest(app)
+    app.config.release()
+
+
+def configuration(app):
+    config = app.config
+    try:
+        config.load(app.board.initial_config)
+    except ConfigError as error:  # only the initial file of a host can raise it: a person waits for the answer
+        raise SystemExit("config: %s" % error)
+    if config.problem:
+        app.log.error("config", config.problem)
+    app.apply_log_level()
+    app.bus.subscribe(topics.CONFIG, app.on_config)
+
+
+def battery(app):
+    """The required path: BMS, charge control, CAN."""
+    from firmware.bms.bms import Bms
+    from firmware.can.can import Can
+    from firmware.can.charge import ChargeControl
+
+    board, live, config, log = app.board, app.live, app.config, app.log
+    board.prepare(config)
+    app.bms = Bms(board.uart(config), live, app.bus, board, config, log)
+    app.tasks.start("bms", app.bms.run, required=True)
+    charge = ChargeControl(live, config, board)
+    try:
+        driver = board.can(config, log)
+    except ValueError as error:
+        driver = None
+        log.error("can", "not started: %s" % error)
+    app.can = Can(driver, live, app.bus, board, config, charge, log)
+    app.tasks.start("can", app.can.run, required=True)
+    if board.start_timer(_TICK_MS, app.can.schedule.tick):
+        app.can.schedule.timer_driven = True
+
+
+async def _first_frame(live):
+    """Wait for the first 0x351, no longer than _FIRST_FRAME_MS."""
+    for _ in range(_FIRST_FRAME_MS // _STEP_MS):
+        if live.get(CVL) is not None:
+            return
+        await asyncio.sleep_ms(_STEP_MS)
+
+
+async def rest(app):
+    """What may wait: HTTP and everything that is only looked at."""
+    from firmware.alerts.alerts import Alerts
+    from firmware.history.energy import Energy
+    from firmware.history.history import History
+    from firmware.http.server import Server
+    from firmware.mqtt.mqtt import Mqtt
+    from firmware.net.resolver import Resolver
+
+    board, start = app.board, app.tasks.start
+    app.alerts = Alerts(app.live, app.bus, board, app.config, app.bms.events, app.can, app.log, board.data_dir)
+    start("alerts", app.alerts.run)
+    common = (app.live, app.bus, board, app.config, app.log, board.data_dir)
+    app.history = History(*common)
+    start("history", app.history.run)
+    app.energy = Energy(*common)
+    start("energy", app.energy.run)
+    app.resolver = Resolver(board)
+    app.mqtt = Mqtt(app, app.resolver)
+    start("mqtt", app.mqtt.run)
+    app.http = Server(app)
+    start("http", app.serve, required=True)
