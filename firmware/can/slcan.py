@@ -10,10 +10,12 @@ nobody acknowledges: the channel is then opened anew each second, which throws a
 import asyncio
 from micropython import const
 
+from firmware.can import once
 from firmware.can.slcan_line import encode, parse
 
 _SPEEDS = {10000: 0, 20000: 1, 50000: 2, 100000: 3, 125000: 4, 250000: 5, 500000: 6, 800000: 7, 1000000: 8}
 _BEL = const(7)
+_FRAME = const(22)  # t + 3 + 1 + 16 and CR: a frame of 8 bytes, as all of ours are and those of a GX
 _LINE_MAX = const(32)  # "T" + 8 + 1 + 16 + 4 of time stamp
 _BACKOFF_MS = const(250)
 _BACKOFF_MAX_MS = const(5_000)
@@ -23,7 +25,6 @@ _ASK_TIMES = const(3)  # without an answer: the adapter does not know F
 _HEARD_MS = const(3_000)  # a frame so recent: somebody is there who acknowledges
 _STEERING = const(0x351)
 _PASSIVE = const(0x20)  # flag: error passive
-_PAUSE_MS = const(20)  # between opening commands: some adapters lose one that comes with the next
 
 
 class Slcan:
@@ -53,15 +54,11 @@ class Slcan:
         self._heard_at = None  # ticks of the last frame, None: over _HEARD_MS ago
         self._trial = False  # NO_ACK: the one frame is with the adapter
         self._tried = False  # it was there when F was asked
-        self._out = bytearray(22)
-        views = memoryview(self._out)
-        self._lines = tuple(views[: 6 + 2 * dlc] for dlc in range(9))  # a frame of each length, nothing to allocate
+        self._out = bytearray(_FRAME)
         self._line = bytearray(_LINE_MAX)
         self._length = 0
         self._skipping = False  # the line is too long: to its end it is rubbish
         self._data = bytearray(8)
-        views = memoryview(self._data)
-        self._views = tuple(views[:dlc] for dlc in range(9))
 
     async def start(self):
         """Begin to look for the adapter; comes back at once."""
@@ -87,9 +84,10 @@ class Slcan:
             self.dropped += 1
             return False
         self._trial = True
-        encode(can_id, data, size, self._out)
+        line = self._out
+        length = encode(can_id, data, size, line)
         try:
-            self._port.write(self._lines[size])
+            self._port.write(line if length == _FRAME else line[:length])
         except OSError as error:
             self._lost(error)
             return False
@@ -166,8 +164,7 @@ class Slcan:
         buffer = bytearray(256)
         while True:
             try:
-                await self._port.open()
-                await self._handshake()
+                await self._open()
                 wait = _BACKOFF_MS
                 await self._read(buffer)
                 self._lost("closed")
@@ -179,23 +176,13 @@ class Slcan:
             await asyncio.sleep_ms(wait)
             wait = min(2 * wait, _BACKOFF_MAX_MS)
 
-    async def _handshake(self):
-        """Close what may be open, set the speed, open."""
-        for command in (b"\r\r\r", b"C\r", self._speed, b"O\r"):
-            self._port.write(command)
-            await asyncio.sleep_ms(_PAUSE_MS)
-        self._length = 0
-        self._skipping = False
-        answers = bytearray(64)
-        refused = 0
-        while True:  # CR and BEL so far: C is refused where nothing was open, a refused S or O shows as a second BEL
-            n = self._port.any_in(answers)
-            if not n:
-                break
-            refused += sum(1 for byte in answers[:n] if byte == _BEL)
-        if refused > 1:
+    async def _open(self):
+        await self._port.open()
+        if not await once("slcan_open").handshake(self._port, self._speed):
             self._fail("REFUSED")
             self._log.warning("can", "the adapter refused speed or opening")
+        self._length = 0
+        self._skipping = False
         self.connects += 1
         self._unanswered = 0
         self._asking = self._has_flags = False
@@ -253,7 +240,8 @@ class Slcan:
                 self._heard_at = self._clock.ticks_ms()
                 self._taken()
                 if self.on_receive:
-                    self.on_receive(result & 0x7FF, self._views[result >> 11])
+                    size = result >> 11
+                    self.on_receive(result & 0x7FF, self._data if size == 8 else self._data[:size])
                 return
         elif first in b"TrR":
             self.ignored += 1
