@@ -1,0 +1,187 @@
+"""Read the running history and the archive, piece by piece. Loaded when asked.
+
+The generators yield None between two slices of work, so that whoever runs them can let others run.
+"""
+
+import binascii
+import struct
+import time
+from micropython import const
+from firmware.history.summary import AMPERE_STEP, FORMAT, HALF_PERCENT, NO_CELL, SIZE, VOLT_STEP
+
+_SLICE = const(16)  # records
+
+
+def ring_of(archive, resolution):
+    """The RingFile of "1m" or "15m"."""
+    return archive.minutes if resolution == "1m" else archive.quarters
+
+
+class Archived:
+    """The records of one ring as of now, old to new: (Unix ms or ms since start, record of SIZE bytes)."""
+
+    def __init__(self, archive, ring):
+        self._archive = archive
+        self._ring = ring
+        self._waiting = bytes(memoryview(ring.waiting)[: ring.count * SIZE])
+        self._now = 0
+        if archive.base_s:
+            archive._since.advance()
+            self._now = archive.base_s + archive._since.s
+
+    def records(self):
+        """Each record."""
+        newest = None
+        if self._now:
+            for item in self._stored():
+                if item is not None:
+                    newest = item[0]
+                yield item
+        archive, ring = self._archive, self._ring
+        for at in range(0, len(self._waiting), SIZE):
+            record = self._waiting[at : at + SIZE]
+            stamp = archive.time_of(record, ring.period) * 1000
+            if newest is None or stamp > newest:
+                yield stamp, record
+
+    def _stored(self):
+        ring = self._ring
+        stamp = self._now // ring.period * ring.period - (ring.capacity - 1) * ring.period
+        buffer = bytearray(_SLICE * SIZE)
+        left = ring.capacity
+        while left:
+            slot = stamp // ring.period % ring.capacity
+            inside = slot % ring.per_file
+            count = min(_SLICE, left, ring.per_file - inside)
+            size = self._read(self._archive.path(ring, slot), inside * SIZE, memoryview(buffer)[: count * SIZE])
+            for i in range(count):
+                at = i * SIZE
+                if at < size and struct.unpack_from("<I", buffer, at)[0] == stamp:
+                    record = memoryview(buffer)[at : at + SIZE]
+                    if _whole(record):
+                        yield stamp * 1000, record
+                stamp += ring.period
+            left -= count
+            yield None
+
+    @staticmethod
+    def _read(path, at, buffer):
+        """Bytes read; a file that is not there has none."""
+        try:
+            with open(path, "rb") as file:
+                file.seek(at)
+                return file.readinto(buffer)
+        except OSError:
+            return 0
+
+
+def _whole(record):
+    return struct.unpack_from("<H", record, SIZE - 2)[0] == binascii.crc32(record[: SIZE - 2]) & 0xFFFF
+
+
+# -- numbers as text: the board's floats have 7 digits, these have all ------------------------------------------------
+
+
+def fixed(value, digits):
+    """The integer `value` in 10^-digits as a JSON number; None is null."""
+    if value is None:
+        return "null"
+    sign = "-" if value < 0 else ""
+    text = "%0*d" % (digits + 1, abs(value))
+    fraction = text[-digits:].rstrip("0")
+    return sign + text[:-digits] + ("." + fraction if fraction else "")
+
+
+def iso(stamp):
+    """Unix milliseconds in ISO 8601; None for milliseconds since start."""
+    if stamp < 1_000_000_000_000:
+        return None
+    seconds = stamp // 1000
+    if time.gmtime(0)[0] != 1970:
+        seconds -= 946_684_800
+    return "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(seconds)[:6] + ".%03dZ" % (stamp % 1000)
+
+
+def _or_none(value, unknown, factor=1):
+    return None if value == unknown else value * factor
+
+
+# name, decimal places of its number
+LIVE = (
+    ("pack_voltage", 3),
+    ("pack_current", 3),
+    ("state_of_charge", 2),
+    ("state_of_health", 2),
+    ("average_temperature", 1),
+    ("cell_spread", 3),
+)
+ARCHIVE = (
+    ("pack_voltage", 3),
+    ("pack_current", 3),
+    ("state_of_charge", 2),
+    ("state_of_health", 2),
+    ("average_temperature", 1),
+    ("cell_spread", 3),
+    ("pack_voltage_min", 3),
+    ("pack_voltage_max", 3),
+    ("pack_current_min", 3),
+    ("pack_current_max", 3),
+    ("state_of_charge_min", 2),
+    ("state_of_charge_max", 2),
+    ("temperature_min", 1),
+    ("temperature_max", 1),
+    ("cell_voltage_min", 3),
+    ("cell_voltage_max", 3),
+)
+
+
+def live_samples(history, skip):
+    """(stamp, values in the order of LIVE) of each sample, old to new, without the first `skip`."""
+    ring = history.ring
+    base = history.since.base_ms() if history.clock.time_valid else 0
+    left = ring.count - skip
+    last = ring.added
+    while left > 0:
+        age = left - 1 + (ring.added - last & 0x3FFFFFFF)  # the ring goes on while we read
+        left -= 1
+        if age < ring.count:
+            sample = ring.get(age)
+            yield base + sample[0] * 1000 + sample[1], sample[2:]
+
+
+def values(record):
+    """The numbers of a record in the order of ARCHIVE."""
+    word = struct.unpack(FORMAT, record)
+    low, high = word[14], word[15]
+    spread = low >> 13 | high >> 13 << 3 | word[16] << 6
+    low &= NO_CELL
+    high &= NO_CELL
+    return (
+        _or_none(word[1], 0xFFFF, VOLT_STEP),
+        _or_none(word[4], -32768, AMPERE_STEP),
+        _or_none(word[7], 0xFFFF),
+        _or_none(word[10], 255, HALF_PERCENT),
+        _or_none(word[11], -32768),
+        _or_none(spread, 0x3FFF),
+        _or_none(word[2], 0xFFFF, VOLT_STEP),
+        _or_none(word[3], 0xFFFF, VOLT_STEP),
+        _or_none(word[5], -32768, AMPERE_STEP),
+        _or_none(word[6], -32768, AMPERE_STEP),
+        _or_none(word[8], 255, HALF_PERCENT),
+        _or_none(word[9], 255, HALF_PERCENT),
+        _or_none(word[12], -128, 10),
+        _or_none(word[13], -128, 10),
+        _or_none(low, NO_CELL),
+        _or_none(high, NO_CELL),
+    )
+
+
+def archived_samples(archived, skip):
+    """(stamp, values in the order of ARCHIVE) of each record, old to new, without the first `skip`; None between slices."""
+    for item in archived.records():
+        if item is None:
+            yield None
+        elif skip:
+            skip -= 1
+        else:
+            yield item[0], values(item[1])

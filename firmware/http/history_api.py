@@ -1,0 +1,166 @@
+"""GET /api/history, /api/history/archive, /files, /download; GET /api/energy. Loaded when asked."""
+
+import asyncio
+import json
+from micropython import const
+from microdot import Response
+from firmware.history import reader
+from firmware.history.ring import CAPACITY
+from firmware.history.summary import SIZE
+from firmware.http.api import ApiError, pieces_of_json, reply
+from firmware.http.body import int_arg
+
+_LIMIT_MAX = const(1_000_000)
+_FILES = (("minutes", "1m"), ("quarters", "15m"))
+_CSV = {"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class Pieces:
+    """An answer from a generator of texts; where it yields None others may run."""
+
+    def __init__(self, texts):
+        self._texts = texts
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        while True:
+            try:
+                text = next(self._texts)
+            except StopIteration:
+                raise StopAsyncIteration
+            if text is not None:
+                return text
+            await asyncio.sleep_ms(0)
+
+    def close(self):
+        self._texts.close()
+
+
+def _as_json(head, names, samples):
+    """The texts of the answer: `head` (a dict) with `samples` and `returned` added."""
+    yield json.dumps(head)[:-1] + ',"samples":['
+    count = 0
+    for sample in samples:
+        if sample is None:
+            yield None
+            continue
+        stamp, values = sample
+        count += 1
+        text = ',{"timestamp":%d,"timestamp_iso":%s' if count > 1 else '{"timestamp":%d,"timestamp_iso":%s'
+        text = text % (stamp, json.dumps(reader.iso(stamp)))
+        for i in range(len(names)):
+            text += ',"%s":%s' % (names[i][0], reader.fixed(values[i], names[i][1]))
+        yield text + "}"
+    yield '],"returned":%d}' % count
+
+
+def _as_csv(names, samples):
+    yield "timestamp,timestamp_iso," + ",".join([name for name, _ in names]) + "\r\n"
+    for sample in samples:
+        if sample is None:
+            yield None
+            continue
+        stamp, values = sample
+        text = "%d,%s" % (stamp, reader.iso(stamp) or "")
+        for i in range(len(names)):
+            text += "," + ("" if values[i] is None else reader.fixed(values[i], names[i][1]))
+        yield text + "\r\n"
+
+
+def _choice(request, name, choices):
+    """The query parameter `name`, the first of `choices` when absent. Raises ApiError 400."""
+    value = request.args.get(name) if request.args else None
+    if value is None:
+        return choices[0]
+    if value in choices:
+        return value
+    raise ApiError(400, "INVALID_PARAMETER", "Invalid parameter", "%s must be one of %s" % (name, ", ".join(choices)))
+
+
+def _file(request):
+    """(name, resolution) of the query parameter `file`. Raises ApiError 404."""
+    name = (request.args.get("file") if request.args else None) or _FILES[0][0]
+    for entry in _FILES:
+        if name == entry[0]:
+            return entry
+    raise ApiError(404, "NOT_FOUND", "Not found", "file must be minutes or quarters")
+
+
+def register(app, parts):
+    history = parts.history
+    archive = history.archive
+
+    async def find(resolution, limit):
+        """(total, names, samples) of a resolution."""
+        if resolution == "live":
+            total = history.ring.count
+            return total, reader.LIVE, reader.live_samples(history, max(0, total - limit))
+        archived = reader.Archived(archive, reader.ring_of(archive, resolution))
+        total = 0
+        for item in archived.records():
+            if item is None:
+                await asyncio.sleep_ms(0)
+            else:
+                total += 1
+        return total, reader.ARCHIVE, reader.archived_samples(archived, max(0, total - limit))
+
+    async def answer(request, resolution, head):
+        limit = int_arg(request, "limit", _LIMIT_MAX, 1, _LIMIT_MAX)
+        total, names, samples = await find(resolution, limit)
+        head["total"] = total
+        head["resolution"] = resolution
+        if resolution == "live":
+            head["interval_ms"], head["capacity"] = history.interval_ms, CAPACITY
+        else:
+            ring = reader.ring_of(archive, resolution)
+            head["interval_ms"], head["capacity"] = ring.period * 1000, ring.capacity
+        return pieces_of_json(Pieces(_as_json(head, names, samples)))
+
+    async def get_history(request):
+        return await answer(request, _choice(request, "resolution", ("live", "1m", "15m")), {})
+
+    async def get_archive(request):
+        name, resolution = _file(request)
+        return await answer(request, resolution, {"file": name})
+
+    async def get_files(request):
+        files = []
+        for name, resolution in _FILES:
+            ring = reader.ring_of(archive, resolution)
+            files.append(
+                {
+                    "name": name,
+                    "resolution": resolution,
+                    "interval_ms": ring.period * 1000,
+                    "capacity": ring.capacity,
+                    "size": ring.capacity * SIZE,
+                }
+            )
+        return reply({"files": files})
+
+    async def get_download(request):
+        limit = int_arg(request, "limit", _LIMIT_MAX, 1, _LIMIT_MAX)
+        resolution = _choice(request, "resolution", ("1m", "15m", "live"))
+        if request.args and "file" in request.args:
+            _, resolution = _file(request)
+        _, names, samples = await find(resolution, limit)
+        headers = dict(_CSV)
+        headers["Content-Disposition"] = 'attachment; filename="history-%s.csv"' % resolution
+        return Response(Pieces(_as_csv(names, samples)), 200, headers, "OK")
+
+    async def get_energy(request):
+        from firmware.history.report import report
+
+        if parts.energy is None:
+            raise ApiError(503, "NOT_AVAILABLE", "Service unavailable", "this gateway runs without that part")
+        return reply(report(parts.energy, parts.live))
+
+    return {
+        "GET /api/history": get_history,
+        "GET /api/history/archive": get_archive,
+        "GET /api/history/files": get_files,
+        "GET /api/history/download": get_download,
+        "GET /api/energy": get_energy,
+    }
