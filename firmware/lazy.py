@@ -15,3 +15,11 @@ def drop(name):
     room = sys.modules.get(room)
     if hasattr(room, leaf):
         delattr(room, leaf)
+
+
+def once(name):
+    """The module `firmware.NAME` for one use: forgotten at once, its memory comes back when the caller returns."""
+    try:
+        return load(name)
+    finally:
+        drop(name)

@@ -7,8 +7,8 @@ BMS event of the row (live.FAULTS, live.WARNINGS; tinybms_uart facts 11) switche
 from array import array
 from micropython import const
 
+from firmware import lazy
 from firmware import live as _live
-from firmware.can import once
 
 _ABSENT = const(0x3FFFFFFF)
 _FAULT = const(0x9B)  # online status
@@ -49,7 +49,7 @@ class Alarms:
 
     def __init__(self, live):
         self._data = live.data
-        self._rows = once("alarm_rows").rows()
+        self._rows = lazy.once("can.alarm_rows").rows()
         self._values = array("i", (_NEVER for _ in range(_VALUES)))
         self._causeless = 0  # evaluations in a row with status fault and no event that tells why
         self.active = 0

@@ -4,7 +4,7 @@ import asyncio
 from micropython import const
 
 from firmware import bus as _bus
-from firmware.can import forget, once
+from firmware import lazy
 from firmware.can.schedule import Schedule
 
 _SECOND_MS = const(1000)
@@ -65,7 +65,7 @@ class Can:
     """
 
     def __init__(self, driver, live, bus, clock, config, charge, log):
-        self.driver = driver = driver or once("no_driver").NoDriver()
+        self.driver = driver = driver or lazy.once("can.no_driver").NoDriver()
         self.charge = charge
         self.presence = Presence(bus, clock)
         self.schedule = Schedule(driver, live, bus, clock, config, charge, log)
@@ -134,7 +134,7 @@ class Can:
             self._live.age_ms()
             self._live.settings_age_s()
             if not self._bus.wants(_bus.CAN_FRAME):
-                forget("decode")  # nobody watches any more
+                lazy.drop("can.decode")  # nobody watches any more
         if not schedule.timer_driven:
             schedule.tick()
         schedule.flush()
@@ -155,11 +155,11 @@ class Can:
 
     def status(self):
         """The object of GET /api/can/status."""
-        return once("report").status(self, self._config.get)
+        return lazy.once("can.report").status(self, self._config.get)
 
     def limits(self):
         """The object of GET /api/can/limits."""
-        return once("report").limits(self._live, self.charge, self.schedule)
+        return lazy.once("can.report").limits(self._live, self.charge, self.schedule)
 
     def decode(self, can_id, data):
         """What a frame says, as a dict with units in the names; {} for an unknown id. Loads `decode` when first asked."""

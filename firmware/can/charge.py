@@ -21,8 +21,8 @@ the cells. A falling CVL waits for a pack that rests above it: an inverter would
 from array import array
 from micropython import const
 
+from firmware import lazy
 from firmware import live as L
-from firmware.can import once
 from firmware.can.currents import Currents, Limit
 from firmware.can.phase import Phase
 from firmware.can.sensors import INTERNAL, Cells, Sensors
@@ -165,7 +165,7 @@ class ChargeControl:
                 self._worked_out = False
         if not self._worked_out:
             # should it fail for want of memory, the next update tries again, and meanwhile the limits age
-            self._sound = once("targets").read(self._targets, data, self._config, self._override)
+            self._sound = lazy.once("can.targets").read(self._targets, data, self._config, self._override)
             self._worked_out = True
         return self._sound
 

@@ -1,7 +1,7 @@
 """What the API shows of CAN. Loaded for one call and dropped."""
 
+from firmware import lazy
 from firmware import live as _live
-from firmware.can import forget
 
 
 def status(can, get):
@@ -32,7 +32,7 @@ def limits(live, charge, schedule):
     sent = live.get(_live.CVL) is not None
     reasons = {which: charge.reason(which) if sent else None for which in ("cvl", "ccl", "dcl")}
     state = charge.state_name()
-    forget("reasons")
+    lazy.drop("can.reasons")
     if schedule.speaking and schedule.stale:
         state = "STALE"
     elif not schedule.speaking and state not in ("STARTING", "STOPPED"):

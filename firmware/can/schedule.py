@@ -8,10 +8,10 @@ The second is kept on a grid: each due time is the one before plus 1000 ms, when
 from micropython import const
 
 from firmware import bus as _bus
+from firmware import lazy
 from firmware import live as _live
 from firmware.can import alarms as _alarms
 from firmware.can import frames as _frames
-from firmware.can import once
 
 _ABSENT = const(0x3FFFFFFF)
 _PERIOD_MS = const(1000)
@@ -126,7 +126,7 @@ class Schedule:
             version = (version * 31 + self._live.data[i]) & 0xFFFFF
         if version != self._version:
             try:
-                self._texts = once("identity").fill(self.frames.buffer, self._live.data, self._config, self._log)
+                self._texts = lazy.once("can.identity").fill(self.frames.buffer, self._live.data, self._config, self._log)
             except (MemoryError, OSError, ImportError) as error:  # the old texts stay; asked again in a second
                 self._log.warning("can", "identity: %r" % error)
                 return

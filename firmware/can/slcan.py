@@ -10,7 +10,7 @@ nobody acknowledges: the channel is then opened anew each second, which throws a
 import asyncio
 from micropython import const
 
-from firmware.can import once
+from firmware import lazy
 from firmware.can.slcan_line import encode, parse
 
 _SPEEDS = {10000: 0, 20000: 1, 50000: 2, 100000: 3, 125000: 4, 250000: 5, 500000: 6, 800000: 7, 1000000: 8}
@@ -178,7 +178,7 @@ class Slcan:
 
     async def _open(self):
         await self._port.open()
-        if not await once("slcan_open").handshake(self._port, self._speed):
+        if not await lazy.once("can.slcan_open").handshake(self._port, self._speed):
             self._fail("REFUSED")
             self._log.warning("can", "the adapter refused speed or opening")
         self._length = 0

@@ -9,7 +9,7 @@ interrupts, the controller only by whoever came first.
 """
 
 from micropython import const
-from firmware.can import once
+from firmware import lazy
 from firmware.can import twai_queue as queue
 from firmware.can.twai_chips import ERRATA
 from firmware.can.twai_setup import CHECK
@@ -64,8 +64,8 @@ class Twai:
     """
 
     def __init__(self, regs, clock, bitrate, log=None, chip="ESP32", accept=(0x305, 0x307), sample=800):
-        self._program = once("twai_setup").program(chip, bitrate, accept, sample)
-        self._errata = once("twai_chips").CHIPS[chip][ERRATA]
+        self._program = lazy.once("can.twai_setup").program(chip, bitrate, accept, sample)
+        self._errata = lazy.once("can.twai_chips").CHIPS[chip][ERRATA]
         self.regs = regs
         self._read = regs.read
         self._write = regs.write

@@ -4,7 +4,7 @@
 """
 
 import micropython
-from firmware.can import once
+from firmware import lazy
 from firmware.can.twai_chips import BASE, CLOCK_ENABLE, IN_SELECT, OUT_SELECT, RESET, SIG_IN_SEL, SJW_SHIFT, TX_SIGNAL
 
 _BIT = micropython.const(1 << 19)  # the controller's bit in the clock and reset words of all chips
@@ -32,7 +32,7 @@ class MemRegs:
             from machine import mem32 as mem
         if pin is None:
             from machine import Pin as pin
-        self._chip = once("twai_chips").CHIPS[name]
+        self._chip = lazy.once("can.twai_chips").CHIPS[name]
         self._base = self._chip[BASE] if base is None else base
         self._mem = mem
         self._pin = pin
