@@ -139,7 +139,8 @@ class Parts:
         return child
 
     def _control(self, child):
-        control = Control.from_url(child.wait_line("control ", START_S))
+        url = child.wait_line("control ", START_S)
+        control = Control.from_url(url)
         self._closers.append(control.close)
         return control
 
@@ -149,6 +150,7 @@ class Parts:
             arguments += (f"--{name.replace('_', '-')}", value)
         self.sim = self.start("tinybms_sim", tool("tinybms_sim", "--listen", listen, *arguments))
         self.uart_url = self.sim.wait_line("uart ", START_S)
+        self.control_url = self.sim.wait_line("control ", START_S)
         self.control = self._control(self.sim)
         return self.sim
 
