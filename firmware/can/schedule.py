@@ -37,8 +37,6 @@ _ALARM_BITS = const(3)
 _WARNING_BITS = const(4)
 _GOOD = const(5)
 
-_ON_BUS = ("RUNNING", "ERROR_PASSIVE")  # states in which an accepted frame gets out
-
 
 class Schedule:
     """Owns frames, alarms and periods. `charge` is the ChargeControl; its `update()` runs at each poll and each second.
@@ -84,20 +82,18 @@ class Schedule:
 
     def _on_poll(self, topic, payload):
         self.update()
+        work = self.frames.work
         if not self.speaking:
             if not self._live.qualified:
                 return
             self.name()
-        elif self._drops(_CCL, self._charge.ccl_ma) or self._drops(_DCL, self._charge.dcl_ma):
+        elif self._charge.ccl_ma < 100 <= work[_CCL] or self._charge.dcl_ma < 100 <= work[_DCL]:
             # charging or discharging is forbidden from now on: the GX need not wait for the next second
             self._extra |= 1 << _frames.LIMITS
         else:
             return
         if not self.timer_driven:
             self.tick()
-
-    def _drops(self, which, target):
-        return target < 100 <= self.frames.work[which]
 
     def _on_config(self, topic, keys):
         for key in keys:
@@ -126,7 +122,8 @@ class Schedule:
             version = (version * 31 + self._live.data[i]) & 0xFFFFF
         if version != self._version:
             try:
-                self._texts = lazy.once("can.identity").fill(self.frames.buffer, self._live.data, self._config, self._log)
+                fill = lazy.once("can.identity").fill
+                self._texts = fill(self.frames.buffer, self._live.data, self._config, self._log)
             except (MemoryError, OSError, ImportError) as error:  # the old texts stay; asked again in a second
                 self._log.warning("can", "identity: %r" % error)
                 return
@@ -161,7 +158,10 @@ class Schedule:
         if starting:
             if not self._live.qualified or not self._texts or self.age_ms() >= _STALE_MS:
                 return
-            self._start(now)
+            self.speaking = True
+            self._due = now
+            self._frame_at = self._clock.ticks_add(now, -_GAP_MS)
+            self._slow_in = 0
         late = self._clock.ticks_diff(now, self._due)
         if late < 0 and not self._pending and not self._extra:
             return
@@ -181,12 +181,6 @@ class Schedule:
             while starting and self._pending & _frames.CORE_MASK:  # what comes after the first frames blocks the loop
                 self._send(now)
 
-    def _start(self, now):
-        self.speaking = True
-        self._due = now
-        self._frame_at = self._clock.ticks_add(now, -_GAP_MS)
-        self._slow_in = 0
-
     def stop(self):
         """Send nothing any more, until `running` is set again."""
         self.running = False
@@ -197,7 +191,7 @@ class Schedule:
         self.speaking = False
         self.stale = False
         self._pending = self._extra = 0
-        self._nothing_sent()
+        self._show(False)
 
     def _second(self, age):
         was_stale = self.stale
@@ -255,27 +249,19 @@ class Schedule:
         if accepted:
             self._sent |= 1 << index
         if index == _frames.LIMITS:
-            if accepted and self.driver.state in _ON_BUS:
-                self._note_sent(now)
-            else:
-                self._nothing_sent()
+            on_bus = accepted and self.driver.state in ("RUNNING", "ERROR_PASSIVE")  # an accepted frame gets out
+            if on_bus:
+                self.sent_at = now
+                self._cvl = self.frames.work[_CVL]
+            self._show(on_bus)
 
-    def _note_sent(self, now):
-        """0x351 went out: what it said is what the rest of the house shows."""
+    def _show(self, sent):
+        """What the rest of the house is shown: what the 0x351 said that went out, or that nothing is sent."""
         work, data = self.frames.work, self._live.data
-        self.sent_at = now
-        self._cvl = work[_CVL]
         for i in range(3):
-            value = work[i] // 100 * 100
+            value = work[i] // 100 * 100 if sent else _ABSENT
             if data[_live.CVL + i] != value:
                 data[_live.CVL + i] = value
-                self._changed = True
-
-    def _nothing_sent(self):
-        data = self._live.data
-        for i in range(3):
-            if data[_live.CVL + i] != _ABSENT:
-                data[_live.CVL + i] = _ABSENT
                 self._changed = True
 
     # The loop's part
