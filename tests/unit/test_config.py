@@ -318,7 +318,7 @@ def test_stored_values_that_do_not_go_together():
 def test_cannot_be_stored():
     config = _fresh()
     config.update({"wifi_ssid": "Old"})
-    config._directory = _DIR + "/missing"
+    config.directory = _DIR + "/missing"
     raises(OSError, config.update, {"wifi_ssid": "New"})
     assert config.get("wifi.ssid") == "Old" and _again().get("wifi.ssid") == "Old"
 
