@@ -73,5 +73,11 @@ _ROWS = (
 
 
 def rows():
-    """All rows in one array, alarms.ROW numbers each."""
-    return array("i", (number for row in _ROWS for number in row))
+    """All rows in one array of 16 bits, alarms.ROW numbers each; events as bit n - 1 (there is no event 0)."""
+    rows = array("h", (0 for _ in range(_alarms.ROW * len(_ROWS))))
+    at = 0
+    for row in _ROWS:
+        for i in range(_alarms.ROW):
+            rows[at] = row[i] >> 1 if i >= _alarms.FAULTS else row[i]
+            at += 1
+    return rows

@@ -18,15 +18,15 @@ _GENERAL = const(1 << 0)
 _INTERNAL = const(1 << 11)
 _WARNING = const(16)
 
-# A row: item (+ 16: of the warnings), value, register (-1: none), percent, offset, hysteresis, fault events (bit n = 0x00 + n),
-# warning events (bit n = 0x30 + n)
+# A row: item (+ 16: of the warnings), value, register (-1: none), percent, offset, hysteresis, fault events (bit n - 1 = 0x00 + n,
+# there is no event 0), warning events (bit n - 1 = 0x30 + n)
 ROW = const(8)
 _VALUE = const(1)
 _REGISTER = const(2)
 _PERCENT = const(3)
 _OFFSET = const(4)
 _HYSTERESIS = const(5)
-_FAULTS = const(6)
+FAULTS = const(6)
 _EVENTS = const(7)
 
 # Measured values that the rows compare. The values of "low" rows are negated, so that every row is "value >= threshold"
@@ -73,7 +73,11 @@ class Alarms:
         while row:
             row -= ROW
             item = rows[row]
-            if faults & rows[row + _FAULTS] or events & rows[row + _EVENTS] or self._reached(row, before >> item & 1):
+            if (
+                faults >> 1 & rows[row + FAULTS]
+                or events >> 1 & rows[row + _EVENTS]
+                or self._reached(row, before >> item & 1)
+            ):
                 now |= 1 << item
         # the events are read right after a fault shows: only a second look without a cause counts
         causeless = data[_live.STATUS] == _FAULT and not faults and not events
