@@ -1,26 +1,25 @@
 """What is kept on flash: minutes for a day and quarters of an hour for 31 days, in two rings of files of fixed size.
 
-The place of a record follows from its time alone (no head, no index): `slot = time // period % capacity`. What was there before has
-another time, so a reader knows old from new, and a CRC tells a torn record. Each ring is cut into files that fit one flash block
-of 4 KB, as littlefs writes a file anew from the first changed byte to its end: 12 files of two hours (m00-m11) and 31 files of
-one day (q00-q30), 141312 bytes together.
+The place of a record follows from its time alone (no head, no index): `slot = time // period % capacity`. What was there before
+has another time, so a reader knows old from new, and a CRC tells a torn record. Each ring is cut into files that fit one flash
+block of 4 KB, as littlefs writes a file anew from the first changed byte to its end: 12 files of two hours (m00-m11) and 31
+files of one day (q00-q30), 141312 bytes together.
 
 Closed records wait in RAM (`waiting`) with seconds since start and get Unix time when they are written: the minutes in blocks of
 ten. While the clock is not set they are set aside in a file when they grow too many (`early.py`).
 """
 
-import binascii
 import os
-import struct
 from micropython import const
+from firmware import lazy
 from firmware.history.summary import SIZE, Summary
 
-DIRECTORY = "/history"
+EARLY = "/early-"
 _MINUTE = const(60)
 _QUARTER = const(900)
 _BLOCK = const(10)  # minutes that are written together
 _CLOCK_SAME_MS = const(500)  # the base of the clock is read with that much noise
-_CLOCK_SMALL_S = const(5)  # a correction up to this shifts the records, a larger one begins new ones
+CLOCK_SMALL_S = const(5)  # a correction up to this shifts the records, a larger one begins new ones
 
 
 class RingFile:
@@ -55,12 +54,6 @@ class RingFile:
         self.count -= count
 
 
-def seal(record, time):
-    """Put Unix seconds and CRC into a record (a bytearray or memoryview of SIZE bytes)."""
-    struct.pack_into("<I", record, 0, time)
-    struct.pack_into("<H", record, SIZE - 2, binascii.crc32(record[: SIZE - 2]) & 0xFFFF)
-
-
 class Archive:
     """`add` each poll, `tick` every second or so. `since`: see since.py; `directory` exists."""
 
@@ -71,13 +64,13 @@ class Archive:
         self.base_s = 0  # Unix time of second 0 of `since`; 0 until the clock is set
         self._shift = 0  # seconds from the last full quarter to second 0
         self._base_ms = 0
-        self._since = since
+        self.since = since
         self._clock = clock
         self._log = log
         self._failing = False
         for ring in (self.minutes, self.quarters):
             try:
-                os.remove(self.early_path(ring))  # of a start whose time nobody knows
+                os.remove(self.directory + EARLY + ring.name)  # of a start whose time nobody knows
             except OSError:
                 pass
 
@@ -85,7 +78,7 @@ class Archive:
 
     def add(self, live):
         """One poll, at the time of `since`. Allocates nothing, not even when a record closes."""
-        self._turn(self._since.s)
+        self._turn(self.since.s)
         self.minutes.summary.add(live)
 
     def _turn(self, now):
@@ -112,18 +105,16 @@ class Archive:
         """Follow the clock, and write what is due."""
         if self._clock.time_valid:
             self._follow()
-        self._turn(self._since.s)
-        if self.base_s:
-            if self.minutes.count >= _BLOCK or self.quarters.count:
-                self.write()
+        self._turn(self.since.s)
+        if self.base_s and (self.minutes.count >= _BLOCK or self.quarters.count):
+            self.write()
         for ring in (self.minutes, self.quarters):
             if ring.early > ring.placed if self.base_s else ring.count * SIZE == len(ring.waiting):
-                from firmware.history import early
-
-                early.step(self, ring)
+                lazy.load("history.early").step(self, ring)
+                lazy.drop("history.early")
 
     def _follow(self):
-        base_ms = self._since.base_ms()
+        base_ms = self.since.base_ms()
         if -_CLOCK_SAME_MS <= base_ms - self._base_ms <= _CLOCK_SAME_MS:
             return
         self._base_ms = base_ms
@@ -131,7 +122,7 @@ class Archive:
         moved = base_ms // 1000 - self.base_s
         self.base_s += moved
         self._shift = self.base_s % _QUARTER
-        if minutes.start is not None and -_CLOCK_SMALL_S <= moved <= _CLOCK_SMALL_S:
+        if minutes.start is not None and -CLOCK_SMALL_S <= moved <= CLOCK_SMALL_S:
             minutes.start -= moved
             quarters.start -= moved
             return
@@ -141,49 +132,16 @@ class Archive:
 
     # -- files -------------------------------------------------------------------------------------------------------
 
-    def path(self, ring, slot):
-        return "%s/%s%02d" % (self.directory, ring.name, slot // ring.per_file)
-
-    def early_path(self, ring):
-        return "%s/early-%s" % (self.directory, ring.name)
-
     def write(self):
         """Write all closed records. What fails stays and is tried again with the next block."""
         try:
-            for ring in (self.minutes, self.quarters):
-                self.store(ring, ring.waiting, ring.count)
-                ring.count = 0
+            lazy.load("history.store").write(self)
             self._failing = False
         except OSError as error:
             if not self._failing:
                 self._log.error("history", "not written: %s" % error)
             self._failing = True
-
-    def time_of(self, record, period):
-        """Unix time of a record that waits (seconds since start until the clock is set)."""
-        time = self.base_s + struct.unpack_from("<i", record, 0)[0]
-        return (time + _CLOCK_SMALL_S) // period * period if self.base_s else time
-
-    def store(self, ring, records, count):
-        """Write the first `count` of `records`, whose time is in seconds since start. Raises OSError."""
-        record = bytearray(SIZE)
-        path = file = None
-        try:
-            for i in range(count):
-                record[:] = records[i * SIZE : (i + 1) * SIZE]
-                time = self.time_of(record, ring.period)
-                seal(record, time)
-                slot = time // ring.period % ring.capacity
-                wanted = self.path(ring, slot)
-                if wanted != path:
-                    if file:
-                        file.close()
-                    path, file = wanted, _open(wanted, ring.per_file)
-                file.seek(slot % ring.per_file * SIZE)
-                file.write(record)
-        finally:
-            if file:
-                file.close()
+        lazy.drop("history.store")
 
     def stop(self):
         """Write everything, the records in the making too (a restart). Nothing while the clock is not set."""
@@ -191,14 +149,3 @@ class Archive:
             self._close_minute()
             self.quarters.close()
             self.write()
-
-
-def _open(path, records):
-    """The file, made with its full size when it is not there."""
-    try:
-        return open(path, "r+b")
-    except OSError:
-        file = open(path, "w+b")
-        for _ in range(records):
-            file.write(bytes(SIZE))
-        return file

@@ -1,11 +1,13 @@
 """Archive records from before the clock was set: kept in a file, and put in their places afterwards. Loaded when needed.
 
-The file holds them as they wait in RAM, with seconds since start; a power cut while the clock is not set loses them, as nobody can
-tell later when that start was.
+The file holds them as they wait in RAM, with seconds since start; a power cut while the clock is not set loses them, as nobody
+can tell later when that start was.
 """
 
 import os
 from micropython import const
+from firmware import lazy
+from firmware.history.archive import EARLY
 from firmware.history.summary import SIZE
 
 _PIECE = const(24)  # records a step: their places lie in two or three files
@@ -13,7 +15,7 @@ _PIECE = const(24)  # records a step: their places lie in two or three files
 
 def step(archive, ring):
     """Set the waiting records aside (clock not set), or place some of those (clock set)."""
-    path = archive.early_path(ring)
+    path = archive.directory + EARLY + ring.name
     try:
         if archive.base_s:
             _place(archive, ring, path)
@@ -36,7 +38,8 @@ def _place(archive, ring, path):
         file.seek(ring.placed * SIZE)
         records = file.read(_PIECE * SIZE)
     count = len(records) // SIZE
-    archive.store(ring, records, count)
+    lazy.load("history.store").store(archive, ring, records, count)
+    lazy.drop("history.store")
     ring.placed += count
     if ring.placed >= ring.early or not count:
         os.remove(path)

@@ -1,11 +1,11 @@
 """Energy and charge in and out of the pack, counted in integers from each good poll, and kept across power cuts.
 
-Trapezoid: each of the two polls at the ends of a stretch gives half of it its power, to "in" or "out" after its own sign; a stretch
-of over 10 s is not counted. A counter is three numbers: whole Wh (Ah), half thousandths of a J (C) below one, and in RAM half
-thousandths of those. No number reaches 2^30: power stays under 80 kW, a stretch under 10 s.
+Trapezoid: each of the two polls at the ends of a stretch gives half of it its power, to "in" or "out" after its own sign; a
+stretch of over 10 s is not counted. A counter is three numbers: whole Wh (Ah), half thousandths of a J (C) below one, and in
+RAM half thousandths of those. No number reaches 2^30: power stays under 80 kW, a stretch under 10 s.
 
-The state is one array of 31 words and its CRC: 128 bytes, which littlefs keeps inside its directory block, so that a save costs no
-erased block of its own. It goes to two files in turn; the newer one that is whole is read at start.
+The state is one array of 31 words and its CRC: 128 bytes, which littlefs keeps inside its directory block, so that a save costs
+no erased block of its own. It goes to two files in turn; the newer one that is whole is read at start.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import struct
 from array import array
 from micropython import const
 from firmware import bus as topics
+from firmware import lazy
 from firmware import live as field
 
 IN_WH = const(1)  # each followed by its half thousandths
@@ -29,8 +30,8 @@ CELL_LOW, CELL_HIGH = const(23), const(24)  # mV
 PACK_LOW, PACK_HIGH = const(25), const(26)  # mV
 COLD, WARM = const(27), const(28)  # 0.1 C
 CHARGE, DISCHARGE = const(29), const(30)  # largest currents, mA
-_SEQUENCE = const(0)  # counts the saves
-_WORDS = const(31)
+SEQUENCE = const(0)  # counts the saves
+WORDS = const(31)
 
 UNIT = const(7_200_000)  # half thousandths of a J in a Wh, of a C in an Ah
 HIGH_SOC = const(9000)  # 0.01 %
@@ -38,7 +39,6 @@ _GAP_MS = const(10_000)
 _SAVE_WH = const(10)
 _SAVE_TICKS = const(60)  # of the task: 10 minutes
 _TICK_S = const(10)
-_DAY_S = const(86_400)
 _CLOCK_SAME_MS = const(500)
 _ABSENT = const(0x3FFFFFFF)
 
@@ -47,45 +47,50 @@ class Energy:
     """`live`, `bus`, `clock` (the board), `config` and `log` as everywhere; `data_dir` is where its files go."""
 
     def __init__(self, live, bus, clock, config, log, data_dir):
-        self.state = array("i", bytes(4 * _WORDS))
+        self.state = array("i", bytes(4 * WORDS))
         self._micro = array("i", bytes(4 * 9))  # at the index of its counter
-        self._path = data_dir + "/energy."
-        self._live = live
-        self._clock = clock
-        self._config = config
-        self._log = log
+        self.path = data_dir + "/energy."
+        self.live = live
+        self.clock = clock
+        self.config = config
+        self.log = log
         self._last = None  # ticks of the last poll; None: nothing to count from
         self._power = 0  # mW and mA then
         self._current = 0
         self._high_ms = 0
-        self._next_day = None  # uptime in seconds at which the day ends; None until the clock is set
-        self._base_ms = 0
-        self._offset = None
+        self.next_day = None  # uptime in seconds at which the day ends; None until the clock is set
+        self.marked = True
+        self.base_ms = 0
+        self.offset = None
         self._ticks = 0  # of the task since the last save
-        self._saved_wh = 0
-        self._changed = False
+        self.saved_wh = 0
+        self.changed = False
         self._failing = False
-        self._load()
-        self._at_start = array("i", self.state)  # until the day is known
+        lazy.load("history.counters").load(self)
+        lazy.drop("history.counters")
+        self.mark = array("i", self.state)  # the state when the day ended that is counted; at first, at start
         bus.subscribe(topics.POLL, self._on_poll)
 
     # -- each poll ---------------------------------------------------------------------------------------------------
 
     def _on_poll(self, topic, payload):
         """Allocates nothing."""
-        data = self._live.data
+        data = self.live.data
         voltage, current = data[field.VOLTAGE], data[field.CURRENT]
-        now = self._clock.ticks_ms()
+        now = self.clock.ticks_ms()
         if voltage == _ABSENT or current == _ABSENT:
             self._last = None
             return
-        self._end_days()
+        if not self.marked and self.clock.uptime_s() >= self.next_day:
+            for i in range(IN_WH, DAY):
+                self.mark[i] = self.state[i]
+            self.marked = True
         size = -current if current < 0 else current
         power = voltage * (size // 1000) + voltage * (size % 1000) // 1000
         if current < 0:
             power = -power
         if self._last is not None:
-            ms = self._clock.ticks_diff(now, self._last)
+            ms = self.clock.ticks_diff(now, self._last)
             if 0 < ms <= _GAP_MS:
                 self._count(self._power, self._current, ms)
                 self._count(power, current, ms)
@@ -113,26 +118,26 @@ class Energy:
             state[at] += half // UNIT
             half %= UNIT
         state[at + 1] = half
-        self._changed = True
+        self.changed = True
 
     def _count_high(self, ms):
-        soc = self._live.data[field.SOC]
+        soc = self.live.data[field.SOC]
         if HIGH_SOC <= soc < _ABSENT:
             self._high_ms += ms
             if self._high_ms >= 1000:
                 self.state[HIGH_SOC_S] += self._high_ms // 1000
                 self._high_ms %= 1000
-                self._changed = True
+                self.changed = True
 
     def _note(self, voltage, current):
         """The records."""
-        data = self._live.data
+        data = self.live.data
         if data[field.CELL_MIN] != _ABSENT:
             self._least(CELL_LOW, data[field.CELL_MIN])
         self._most(CELL_HIGH, data[field.CELL_MAX])
         self._least(PACK_LOW, voltage)
         self._most(PACK_HIGH, voltage)
-        temperature = self._live.temperature()
+        temperature = self.live.temperature()
         if temperature is not None:
             self._least(COLD, temperature)
             self._most(WARM, temperature)
@@ -144,127 +149,64 @@ class Energy:
     def _least(self, at, value):
         if value < self.state[at]:  # ABSENT is above everything
             self.state[at] = value
-            self._changed = True
+            self.changed = True
 
     def _most(self, at, value):
         state = self.state
         if value != _ABSENT and (state[at] == _ABSENT or value > state[at]):
             state[at] = value
-            self._changed = True
-
-    # -- days --------------------------------------------------------------------------------------------------------
+            self.changed = True
 
     def _follow_clock(self):
-        """When does the local day end? Asked again when the clock or the offset has changed."""
-        clock = self._clock
-        uptime_ms = clock.uptime_ms()
-        base_ms = clock.epoch_ms() - uptime_ms
-        offset = self._config.get("time.utc_offset_min")
-        if -_CLOCK_SAME_MS <= base_ms - self._base_ms <= _CLOCK_SAME_MS and offset == self._offset:
+        """Look whether a day has ended, or the clock or its offset has changed: then `days` does the rest."""
+        clock = self.clock
+        if not clock.time_valid:
             return
-        self._base_ms, self._offset = base_ms, offset
-        local = base_ms // 1000 + offset * 60
-        uptime = uptime_ms // 1000
-        day = (local + uptime) // _DAY_S
-        known = self.state[DAY]
-        if known == 0 or day > known or day < known - 1:
-            self._turn_day(day - known if known else 0)
-            self.state[DAY] = day
-        # a clock that was set back over midnight: the day that is counted goes on
-        self._next_day = (self.state[DAY] + 1) * _DAY_S - local
-        self._at_start = None
+        moved = clock.epoch_ms() - clock.uptime_ms() - self.base_ms
+        if (
+            not -_CLOCK_SAME_MS <= moved <= _CLOCK_SAME_MS
+            or self.offset != self.config.get("time.utc_offset_min")
+            or clock.uptime_s() >= self.next_day
+        ):
+            lazy.load("history.days").follow(self)
+            lazy.drop("history.days")
 
-    def _end_days(self):
-        while self._next_day is not None and self._clock.uptime_s() >= self._next_day:
-            self._turn_day(1)
+    @property
+    def report(self):
+        """`report(energy, live)` of firmware.history.report, loaded when asked."""
+        from firmware.history.report import report
 
-    def _turn_day(self, days):
-        """A new day begins, `days` after the one that was counted (0: none was)."""
-        state = self.state
-        # What was counted since start belongs to the new day when the clock tells only now which one it is
-        end = state if self._at_start is None else self._at_start
-        for i in range(4):
-            if days == 1:
-                state[YESTERDAY + i] = self.since(IN_WH + 2 * i, end)
-            else:
-                state[YESTERDAY + i] = 0 if days > 1 else -1
-        for i in range(8):
-            state[DAY_START + i] = end[IN_WH + i]
-        state[DAY] += days
-        if self._next_day is not None:
-            self._next_day += _DAY_S
-        self._changed = True
-
-    def since(self, at, end=None):
-        """What counter `at` has counted today, in 0.01 Wh or Ah."""
-        end = end or self.state
-        start = at - IN_WH + DAY_START
-        return (end[at] - self.state[start]) * 100 + (end[at + 1] - self.state[start + 1]) // (UNIT // 100)
-
-    def day_known(self):
-        return self._next_day is not None
+        return report
 
     # -- files -------------------------------------------------------------------------------------------------------
-
-    def _load(self):
-        state = self.state
-        best = None
-        damaged = 0
-        for name in "01":
-            try:
-                with open(self._path + name, "rb") as file:
-                    text = file.read(4 * _WORDS + 5)
-            except OSError:
-                continue
-            found = _check(text)
-            if found is None:
-                damaged += 1
-            elif best is None or found[_SEQUENCE] > best[_SEQUENCE]:
-                best = found
-        if best:
-            state[:] = best
-            self._live.data[field.ENERGY_IN] = state[IN_WH]
-            self._live.data[field.ENERGY_OUT] = state[OUT_WH]
-            self._saved_wh = state[IN_WH] + state[OUT_WH]
-            return
-        if damaged:
-            self._log.error("energy", "the counters are damaged and start at zero")
-        for i in range(RECORDS, _WORDS):
-            state[i] = _ABSENT
-        for i in range(4):
-            state[YESTERDAY + i] = -1
 
     def save(self):
         """Write the state; what fails is tried again later."""
         state = self.state
-        state[_SEQUENCE] += 1
+        state[SEQUENCE] += 1
         text = bytes(state)
         try:
-            with open(self._path + "01"[state[_SEQUENCE] & 1], "wb") as file:
+            with open(self.path + "01"[state[SEQUENCE] & 1], "wb") as file:
                 file.write(text + struct.pack("<I", binascii.crc32(text)))
         except OSError as error:
-            state[_SEQUENCE] -= 1  # the next try must not touch the good file
+            state[SEQUENCE] -= 1  # the next try must not touch the good file
             if not self._failing:
-                self._log.error("energy", "not saved: %s" % error)
+                self.log.error("energy", "not saved: %s" % error)
             self._failing = True
             return
         self._failing = False
-        self._changed = False
+        self.changed = False
         self._ticks = 0
-        self._saved_wh = state[IN_WH] + state[OUT_WH]
+        self.saved_wh = state[IN_WH] + state[OUT_WH]
 
     def tick(self):
         """Each 10 s: look at the clock, and save after 10 Wh or 10 minutes with something new."""
-        if self._last is not None and self._clock.ticks_diff(self._clock.ticks_ms(), self._last) > _GAP_MS:
+        if self._last is not None and self.clock.ticks_diff(self.clock.ticks_ms(), self._last) > _GAP_MS:
             self._last = None  # before the ticks go round
-        if self._clock.time_valid:
-            self._follow_clock()
-        self._end_days()
+        self._follow_clock()
         self._ticks += 1
         state = self.state
-        if self._changed and (
-            self._ticks >= _SAVE_TICKS or state[IN_WH] + state[OUT_WH] - self._saved_wh >= _SAVE_WH
-        ):
+        if self.changed and (self._ticks >= _SAVE_TICKS or state[IN_WH] + state[OUT_WH] - self.saved_wh >= _SAVE_WH):
             self.save()
 
     async def run(self):
@@ -274,12 +216,5 @@ class Energy:
 
     def stop(self):
         """Before a restart."""
-        if self._changed:
+        if self.changed:
             self.save()
-
-
-def _check(text):
-    """The words of a file, None when it is damaged."""
-    if len(text) != 4 * _WORDS + 4 or struct.unpack_from("<I", text, 4 * _WORDS)[0] != binascii.crc32(text[:-4]):
-        return None
-    return array("i", text[:-4])

@@ -7,7 +7,7 @@ import asyncio
 import os
 from micropython import const
 from firmware import bus as topics
-from firmware.history.archive import DIRECTORY, Archive
+from firmware.history.archive import Archive
 from firmware.history.ring import Ring
 from firmware.history.since import Since
 
@@ -21,7 +21,7 @@ class History:
     def __init__(self, live, bus, clock, config, log, data_dir):
         self.since = Since(clock)
         self.ring = Ring(live)
-        directory = data_dir + DIRECTORY
+        directory = data_dir + "/history"
         try:
             os.mkdir(directory)
         except OSError:
@@ -54,6 +54,13 @@ class History:
             self._due = clock.ticks_add(self._due, interval)
             self.ring.add(since.s, since.ms)
         self.archive.add(self._live)
+
+    @property
+    def reader(self):
+        """What reads all this (firmware.history.reader), loaded when asked."""
+        from firmware.history import reader
+
+        return reader
 
     def tick(self):
         self.since.advance()

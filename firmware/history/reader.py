@@ -7,7 +7,10 @@ import binascii
 import struct
 import time
 from micropython import const
+from firmware.history import store
+from firmware.history.ring import BIAS, CAPACITY, NO_PERCENT, NO_SPREAD, NO_TEMPERATURE, NO_VOLTAGE, WORDS
 from firmware.history.summary import AMPERE_STEP, FORMAT, HALF_PERCENT, NO_CELL, SIZE, VOLT_STEP
+from firmware.live import ABSENT
 
 _SLICE = const(16)  # records
 
@@ -15,6 +18,19 @@ _SLICE = const(16)  # records
 def ring_of(archive, resolution):
     """The RingFile of "1m" or "15m"."""
     return archive.minutes if resolution == "1m" else archive.quarters
+
+
+def shape(history, resolution):
+    """(interval in ms, capacity) of "live", "1m" or "15m"."""
+    if resolution == "live":
+        return history.interval_ms, CAPACITY
+    ring = ring_of(history.archive, resolution)
+    return ring.period * 1000, ring.capacity
+
+
+def file_size(ring):
+    """Bytes of all files of a RingFile."""
+    return ring.capacity * SIZE
 
 
 class Archived:
@@ -26,8 +42,8 @@ class Archived:
         self._waiting = bytes(memoryview(ring.waiting)[: ring.count * SIZE])
         self._now = 0
         if archive.base_s:
-            archive._since.advance()
-            self._now = archive.base_s + archive._since.s
+            archive.since.advance()
+            self._now = archive.base_s + archive.since.s
 
     def records(self):
         """Each record."""
@@ -40,7 +56,7 @@ class Archived:
         archive, ring = self._archive, self._ring
         for at in range(0, len(self._waiting), SIZE):
             record = self._waiting[at : at + SIZE]
-            stamp = archive.time_of(record, ring.period) * 1000
+            stamp = store.time_of(archive, record, ring.period) * 1000
             if newest is None or stamp > newest:
                 yield stamp, record
 
@@ -53,7 +69,7 @@ class Archived:
             slot = stamp // ring.period % ring.capacity
             inside = slot % ring.per_file
             count = min(_SLICE, left, ring.per_file - inside)
-            size = self._read(self._archive.path(ring, slot), inside * SIZE, memoryview(buffer)[: count * SIZE])
+            size = self._read(store.path(self._archive, ring, slot), inside * SIZE, memoryview(buffer)[: count * SIZE])
             for i in range(count):
                 at = i * SIZE
                 if at < size and struct.unpack_from("<I", buffer, at)[0] == stamp:
@@ -135,6 +151,24 @@ ARCHIVE = (
 )
 
 
+def sample(ring, age):
+    """Sample number `age` of the Ring (0 = newest): (s, ms, mV, mA, SoC, SoH, 0.1 C, spread mV); None for what is unknown."""
+    words = ring.array
+    at = (ring.head - 1 - age) % CAPACITY * WORDS
+    percent, voltage, rest = words[at + 2], words[at + 3], words[at + 4]
+    warm = _or_none(rest >> 13, NO_TEMPERATURE)
+    return (
+        words[at],
+        voltage & 0x3FF,
+        _or_none(voltage >> 10, NO_VOLTAGE),
+        _or_none(words[at + 1], ABSENT),
+        _or_none(percent >> 14, NO_PERCENT),
+        _or_none(percent & NO_PERCENT, NO_PERCENT),
+        None if warm is None else warm - BIAS,
+        _or_none(rest & NO_SPREAD, NO_SPREAD),
+    )
+
+
 def live_samples(history, skip):
     """(stamp, values in the order of LIVE) of each sample, old to new, without the first `skip`."""
     ring = history.ring
@@ -145,8 +179,8 @@ def live_samples(history, skip):
         age = left - 1 + (ring.added - last & 0x3FFFFFFF)  # the ring goes on while we read
         left -= 1
         if age < ring.count:
-            sample = ring.get(age)
-            yield base + sample[0] * 1000 + sample[1], sample[2:]
+            found = sample(ring, age)
+            yield base + found[0] * 1000 + found[1], found[2:]
 
 
 def values(record):

@@ -2,6 +2,7 @@
 
 from firmware import live as field
 from firmware.history import energy as counter
+from firmware.history.days import since
 
 _NAMES = ("charged_wh", "discharged_wh", "charged_ah", "discharged_ah")
 _RECORDS = (
@@ -24,8 +25,8 @@ def report(energy, live):
     """The object of GET /api/energy. Lifetime in whole Wh and Ah, days to 0.01; what is not known is None."""
     state = energy.state
     today = yesterday = None
-    if energy.day_known():
-        today = _day([energy.since(counter.IN_WH + 2 * i) for i in range(4)])
+    if energy.next_day is not None:
+        today = _day([since(state, counter.IN_WH + 2 * i, state) for i in range(4)])
         if state[counter.YESTERDAY] >= 0:
             yesterday = _day([state[counter.YESTERDAY + i] for i in range(4)])
     records = {}

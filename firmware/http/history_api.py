@@ -4,9 +4,6 @@ import asyncio
 import json
 from micropython import const
 from microdot import Response
-from firmware.history import reader
-from firmware.history.ring import CAPACITY
-from firmware.history.summary import SIZE
 from firmware.http.api import ApiError, pieces_of_json, reply
 from firmware.http.body import int_arg
 
@@ -38,7 +35,7 @@ class Pieces:
         self._texts.close()
 
 
-def _as_json(head, names, samples):
+def _as_json(reader, head, names, samples):
     """The texts of the answer: `head` (a dict) with `samples` and `returned` added."""
     yield json.dumps(head)[:-1] + ',"samples":['
     count = 0
@@ -56,7 +53,7 @@ def _as_json(head, names, samples):
     yield '],"returned":%d}' % count
 
 
-def _as_csv(names, samples):
+def _as_csv(reader, names, samples):
     yield "timestamp,timestamp_iso," + ",".join([name for name, _ in names]) + "\r\n"
     for sample in samples:
         if sample is None:
@@ -90,7 +87,7 @@ def _file(request):
 
 def register(app, parts):
     history = parts.history
-    archive = history.archive
+    archive, reader = history.archive, history.reader
 
     async def find(resolution, limit):
         """(total, names, samples) of a resolution."""
@@ -111,12 +108,8 @@ def register(app, parts):
         total, names, samples = await find(resolution, limit)
         head["total"] = total
         head["resolution"] = resolution
-        if resolution == "live":
-            head["interval_ms"], head["capacity"] = history.interval_ms, CAPACITY
-        else:
-            ring = reader.ring_of(archive, resolution)
-            head["interval_ms"], head["capacity"] = ring.period * 1000, ring.capacity
-        return pieces_of_json(Pieces(_as_json(head, names, samples)))
+        head["interval_ms"], head["capacity"] = reader.shape(history, resolution)
+        return pieces_of_json(Pieces(_as_json(reader, head, names, samples)))
 
     async def get_history(request):
         return await answer(request, _choice(request, "resolution", ("live", "1m", "15m")), {})
@@ -135,7 +128,7 @@ def register(app, parts):
                     "resolution": resolution,
                     "interval_ms": ring.period * 1000,
                     "capacity": ring.capacity,
-                    "size": ring.capacity * SIZE,
+                    "size": reader.file_size(ring),
                 }
             )
         return reply({"files": files})
@@ -148,14 +141,12 @@ def register(app, parts):
         _, names, samples = await find(resolution, limit)
         headers = dict(_CSV)
         headers["Content-Disposition"] = 'attachment; filename="history-%s.csv"' % resolution
-        return Response(Pieces(_as_csv(names, samples)), 200, headers, "OK")
+        return Response(Pieces(_as_csv(reader, names, samples)), 200, headers, "OK")
 
     async def get_energy(request):
-        from firmware.history.report import report
-
         if parts.energy is None:
             raise ApiError(503, "NOT_AVAILABLE", "Service unavailable", "this gateway runs without that part")
-        return reply(report(parts.energy, parts.live))
+        return reply(parts.energy.report(parts.energy, parts.live))
 
     return {
         "GET /api/history": get_history,

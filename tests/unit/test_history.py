@@ -129,7 +129,7 @@ def test_ring_is_one_array_of_ten_kilobytes():
 
     ring = Ring(None)
     gc.collect()
-    assert len(ring._array) * 4 == 10_240
+    assert len(ring.array) * 4 == 10_240
     assert gc.mem_alloc() - before < 10_240 + 400
 
 

@@ -126,7 +126,7 @@ def test_rings_wrap():
     now = r.clock.epoch_ms()
     assert all(now - stamp <= 86_400_000 for stamp, _ in minutes) and 24 <= len(minutes) <= 49
     assert of(minutes, "pack_voltage_max")[-1] >= 50_070
-    for days in range(33):
+    for _ in range(33):
         r.clock.advance(86_400_000 - 60_000)
         r.minutes(1)
     r.clock.advance(900_000)
@@ -151,7 +151,7 @@ def test_a_restart_keeps_what_was_written():
 
 
 def test_clock_is_set_after_minutes_and_after_hours():
-    for hours, kept in ((0, 15), (3, 180)):
+    for kept in (15, 180):
         clock = FakeClock()
         clock.time_valid = False
         r = rig(clock=clock)

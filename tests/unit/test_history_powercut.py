@@ -224,7 +224,7 @@ def test_saves_are_cheap():
     def job():
         rig = _rig(2000)
         start = device.erased
-        for i in range(200):
+        for _ in range(200):
             rig.energy.save()
         erased.append(device.erased - start)
         start = device.erased

@@ -1,0 +1,44 @@
+"""Read the saved energy counters. Loaded at start."""
+
+import binascii
+import struct
+from array import array
+from firmware import live as field
+from firmware.history.energy import IN_WH, OUT_WH, RECORDS, SEQUENCE, WORDS, YESTERDAY
+
+
+def load(energy):
+    """Fill `energy.state` from the newer file that is whole; zero, and nothing known, where there is none."""
+    state, data = energy.state, energy.live.data
+    best = None
+    damaged = False
+    for name in "01":
+        try:
+            with open(energy.path + name, "rb") as file:
+                text = file.read(4 * WORDS + 5)
+        except OSError:
+            continue
+        found = _check(text)
+        if found is None:
+            damaged = True
+        elif best is None or found[SEQUENCE] > best[SEQUENCE]:
+            best = found
+    if best:
+        state[:] = best
+        data[field.ENERGY_IN] = state[IN_WH]
+        data[field.ENERGY_OUT] = state[OUT_WH]
+        energy.saved_wh = state[IN_WH] + state[OUT_WH]
+        return
+    if damaged:
+        energy.log.error("energy", "the counters are damaged and start at zero")
+    for i in range(RECORDS, WORDS):
+        state[i] = field.ABSENT
+    for i in range(4):
+        state[YESTERDAY + i] = -1
+
+
+def _check(text):
+    """The words of a file, None when it is damaged."""
+    if len(text) != 4 * WORDS + 4 or struct.unpack_from("<I", text, 4 * WORDS)[0] != binascii.crc32(text[:-4]):
+        return None
+    return array("i", text[:-4])
