@@ -133,7 +133,7 @@ def _put(log, alert, at, old=False):
     ms = alert.times[0]
     seconds = ms // 1000
     if not alert.relative & 1:
-        seconds -= _EPOCH_S
+        seconds = min(seconds - _EPOCH_S, _RUN_S - 1)
     elif not old:
         seconds += _RUN_S
     else:  # about when those around it came

@@ -263,7 +263,7 @@ def test_websocket_and_system_event(watch):
         watch.config(temperature_max_c=100)
         assert of(1, 2)["message"] == raised["message"]
         event = {"event": ""}
-        while event["event"] != "ALERT_TRIGGERED" or event["data"]["type"] != 1:  # the sensor is doubted for a while yet
+        while event["event"] != "ALERT_TRIGGERED" or event["data"]["type"] != 1:
             event = json.loads(events.recv(5))
         assert event["data"]["alert_id"] == raised["alert_id"] and event["data"]["severity"] == 2
     watch.config(debounce_sec=1)
