@@ -1,23 +1,17 @@
 """The MQTT part: what stays in memory while MQTT is off. Once a broker is configured it loads `session.py` and more."""
 
 import asyncio
-import sys
 from firmware import bus as topics
+from firmware import lazy
 
 _RESIDENT = ("session", "client", "messages", "frames")
+_TRIED = ("probe", "settings", "opening", "tls", "peer")
 
 
-def load(name):
-    """A module of this room that is dropped again with `drop`."""
-    return __import__("firmware.mqtt." + name, None, None, (name,))
-
-
-def drop(*names):
-    package = sys.modules["firmware.mqtt"]
+def drop(names):
+    """Forget modules of this room."""
     for name in names:
-        sys.modules.pop("firmware.mqtt." + name, None)
-        if hasattr(package, name):
-            delattr(package, name)
+        lazy.drop("mqtt." + name)
 
 
 def endpoint(get):
@@ -75,9 +69,9 @@ class Mqtt:
                 self.changed.clear()
                 if config.get("mqtt.broker_uri"):
                     try:
-                        await load("session").run(self)
+                        await lazy.load("mqtt.session").run(self)
                     finally:
-                        drop(*_RESIDENT)
+                        drop(_RESIDENT)
                         self.override((0, 0, 0))
                 else:
                     self.last_error = ""
@@ -98,11 +92,11 @@ class Mqtt:
     async def test(self, values):
         """Try the settings `values` (full keys, over the configuration); the object of POST /api/mqtt/test."""
         try:
-            return await load("probe").test(self, values)
+            return await lazy.load("mqtt.probe").test(self, values)
         finally:
-            drop("probe", "settings", "opening", "tls")
+            drop(_TRIED)
             if not self.parts.config.get("mqtt.broker_uri"):
-                drop(*_RESIDENT)
+                drop(_RESIDENT)
 
     def failed(self, text):
         """Count an error and show it."""

@@ -25,23 +25,37 @@ async def open(connection, settings, board, resolver):
         address = await resolver.resolve(settings.host)
     except OSError as error:
         raise Failure("dns", error_text(error))
-    sock = socket.socket()
+    sock = None
+
+    async def connect():
+        return await _connect(address, settings.port)
+
     try:
-        sock.setblocking(False)
-        await _connect(sock, address, settings.port)
-        if tls:
-            sock = tls.wrap(sock, settings)
-            connection.verified = settings.verified
+        sock = await (tls.wrap(settings, connect) if tls else connect())
+        connection.verified = settings.verified
         await _log_in(connection, sock, settings)
     except BaseException as error:
         await connection.close()
-        sock.close()
+        if sock:
+            sock.close()
         if isinstance(error, Failure) and error.stage == "tcp":
             resolver.expire(settings.host)
         raise
 
 
-async def _connect(sock, address, port):
+async def _connect(address, port):
+    """A socket that is connected. Raises Failure."""
+    sock = socket.socket()
+    try:
+        sock.setblocking(False)
+        await _wait_connected(sock, address, port)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _wait_connected(sock, address, port):
     try:
         sock.connect(socket.getaddrinfo(address, port)[0][-1])
     except OSError:

@@ -11,7 +11,8 @@ import os
 from micropython import const
 from firmware import bus as topics
 from firmware import live as field
-from firmware.mqtt.mqtt import drop, load
+from firmware.lazy import drop, load, once
+from firmware.mqtt import client, messages
 
 _STEP_MS = const(50)
 _BUSY_MS = const(200)  # so long after an incoming message the next ones are acknowledged at once
@@ -84,8 +85,8 @@ class Session:
     def _configure(self):
         """Take the configuration; False when there is no broker in it."""
         self.part.changed.clear()
-        self.settings = settings = load("settings").make(self.parts.config.__getitem__)
-        drop("settings", "frames")
+        self.settings = settings = once("mqtt.settings").make(self.parts.config.__getitem__)
+        drop("mqtt.frames")
         on = bool(settings.host)
         self._watch_frames(on and any(settings.topics["can_" + name] for name in ("raw", "decoded", "ready")))
         return on
@@ -126,12 +127,12 @@ class Session:
     async def _once(self):
         """One connection from start to end. Raises Failure; comes back when the settings have changed."""
         part, settings = self.part, self.settings
-        client = load("client")
         self.connection = connection = client.Connection(settings.client_id, self.parts.board, self._on_message)
         try:
-            await load("opening").open(connection, settings, self.parts.board, part.resolver)
+            await load("mqtt.opening").open(connection, settings, self.parts.board, part.resolver)
         finally:
-            drop("opening", "tls")
+            for name in ("mqtt.opening", "mqtt.tls", "mqtt.peer"):
+                drop(name)
         part.connected, part.verified, part.last_error = True, connection.verified, ""
         broker = part.status()["broker"]
         self.parts.bus.publish(topics.EVENT, ("MQTT_CONNECTED", {"broker": broker}))
@@ -218,7 +219,7 @@ class Session:
                 self._status_due = False
                 self._soc = soc
                 self._status_at = now
-                await self._publish("status", load("messages").status(live, parts.board))
+                await self._publish("status", messages.status(live, parts.board))
                 return True
             if self.part.config_due:
                 self.part.config_due = False
@@ -231,12 +232,12 @@ class Session:
             ):
                 self._polls = live.polls
                 self._metrics_at = now
-                message = load("messages").metrics(live, parts.board, parts.bms.counters, parts.can.driver)
+                message = messages.metrics(live, parts.board, parts.bms.counters, parts.can.driver)
                 await self._publish("metrics", message)
                 return True
         if self._frames and len(self._frames):
             _, frame = await self._frames.get()
-            for topic, payload in load("frames").messages(settings.topics, parts, *frame):
+            for topic, payload in load("mqtt.frames").messages(settings.topics, parts, *frame):
                 await self._publish(topic, payload)
             return True
         return False
@@ -280,7 +281,7 @@ class Session:
     def _config(self):
         pieces = self.parts.config.pieces
         size = sum(len(piece.encode()) for piece in pieces())
-        return load("client").Body(size, (piece.encode() for piece in pieces()))
+        return client.Body(size, (piece.encode() for piece in pieces()))
 
     # -- Home Assistant and commands: loaded for the moment ----------------------------------------------------------------
 
@@ -292,11 +293,7 @@ class Session:
             await self._discovery("announce")
 
     async def _discovery(self, what):
-        module = load("discovery")
-        try:
-            await getattr(module, what)(self)
-        finally:
-            drop("discovery")
+        await getattr(once("mqtt.discovery"), what)(self)
 
     def _on_message(self, topic, payload):
         """The reader calls this for each message."""
@@ -305,7 +302,7 @@ class Session:
             self._worker = asyncio.create_task(self._work())
 
     async def _work(self):
-        commands = load("commands")
+        commands = once("mqtt.commands")
         try:
             while len(self._commands):
                 topic, payload = await self._commands.get()
@@ -313,4 +310,3 @@ class Session:
                 await asyncio.sleep_ms(_COMMAND_MS)  # a flood of them keeps nobody busy, most of it is dropped
         finally:
             self._worker = None
-            drop("commands")

@@ -1,6 +1,6 @@
 """TLS for the client, loaded while a connection is made. Facts: esp32_micropython 12, T5 and T8.
 
-MicroPython takes certificates as DER only, so PEM files are unpacked here. It checks a chain only together with the host name.
+MicroPython takes certificates as DER only, so PEM files are unpacked here.
 """
 
 import binascii
@@ -42,20 +42,38 @@ def _read(path):
         raise Failure("tls", "cannot read %s" % path)
 
 
-def wrap(sock, settings):
-    """`sock` with TLS around it; hands are shaken by the first write. Raises Failure."""
+def _context(settings):
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = tls.CERT_NONE
+    if settings.ca:
+        for part in der_parts(_read(settings.ca)):
+            context.load_verify_locations(part)
+    if settings.cert:
+        chain = next(der_parts(_read(settings.cert)))  # MicroPython takes the one certificate
+        context.load_cert_chain(chain, next(der_parts(_read(settings.key))))
+    return context
+
+
+async def wrap(settings, connect):
+    """A socket from `await connect()` with TLS around it; hands are shaken by the first write. Raises Failure.
+
+    With a CA its chain is checked, and the host name when that is asked for; without one, nothing is.
+    """
+    sock = None
     try:
+        name = settings.host
+        if settings.ca and not settings.check_name:
+            from firmware.mqtt import peer
+
+            name = await peer.ask(await connect(), _context(settings))
+        context = _context(settings)
         if settings.ca:
-            for part in der_parts(_read(settings.ca)):
-                context.load_verify_locations(part)
-        if settings.cert:
-            chain = next(der_parts(_read(settings.cert)))  # MicroPython takes the one certificate
-            key = next(der_parts(_read(settings.key)))
-            context.load_cert_chain(chain, key)
-        context.verify_mode = tls.CERT_REQUIRED if settings.verified else tls.CERT_NONE
-        wrapped = context.wrap_socket(sock, server_hostname=settings.host, do_handshake_on_connect=False)
+            context.verify_mode = tls.CERT_REQUIRED
+        sock = await connect()
+        wrapped = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+        wrapped.setblocking(False)
+        return wrapped
     except (OSError, ValueError) as error:
+        if sock:
+            sock.close()
         raise Failure("tls", error_text(error))
-    wrapped.setblocking(False)
-    return wrapped

@@ -134,7 +134,13 @@ def test_tls(parts, running, dns):
     fails(running, "does not match with the expected CN")
     post(running, broker_uri=f"mqtts://broker.test:{expired.port}")
     fails(running, "validity has expired")
-    post(running, verify_hostname=False, ca_cert_path="")
+    post(running, ca_cert_path=certificates.path("good.pem"))
+    fails(running, "not correctly signed")  # a CA that has nothing to do with it
+    post(running, verify_hostname=False, ca_cert_path=ca)
+    fails(running, "validity has expired")  # the CA still counts
+    post(running, broker_uri=f"mqtts://wrong.test:{good.port}")
+    assert connects(running)["verified"] is False  # any broker of this CA
+    post(running, broker_uri=f"mqtts://wrong.test:{expired.port}", ca_cert_path="")
     assert connects(running)["verified"] is False
     assert {"broker.test", "wrong.test"} <= set(dns.asked)
 

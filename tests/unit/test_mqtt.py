@@ -4,7 +4,7 @@ import asyncio
 import json
 
 from firmware import live as L
-from firmware.mqtt import client, messages, opening, settings, tls
+from firmware.mqtt import client, messages, opening, peer, settings, tls
 from firmware.mqtt.mqtt import Mqtt, endpoint
 from firmware.bus import Bus
 from firmware.live import Live
@@ -223,6 +223,16 @@ def test_pem():
     assert list(tls.der_parts(pem + pem)) == [b"\0\1\2\3\4"] * 2
     assert list(tls.der_parts(b"\x30\x82")) == [b"\x30\x82"]
     raises(ValueError, list, tls.der_parts(b"-----BEGIN CERTIFICATE-----\nAAEC"))
+
+
+def test_name_in_a_certificate():
+    issuer = b"\x30\x0d\x06\x03\x55\x04\x03\x0c\x02CA"
+    subject = b"\x30\x10\x06\x03\x55\x04\x03\x0c\x05b.old"
+    alt = b"\x06\x03\x55\x1d\x11\x04\x14\x30\x12\x81\x02ab\x82\x06b.test\x87\x04\x0a\0\0\1"
+    assert peer.name_of(issuer + subject) == "b.old"
+    assert peer.name_of(issuer + subject + alt) == "b.test"
+    assert peer.name_of(subject + alt[:5] + b"\x01\x01\xff\x04\x08\x30\x06\x87\x04\x0a\0\0\1") == "10.0.0.1"
+    raises(ValueError, peer.name_of, b"abc")
 
 
 class Charge:
