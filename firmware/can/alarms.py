@@ -18,8 +18,8 @@ _GENERAL = const(1 << 0)
 _INTERNAL = const(1 << 11)
 _WARNING = const(16)
 
-# A row: item (+ 16: of the warnings), value, register (-1: none), percent, offset, hysteresis, fault events (bit n - 1 = 0x00 + n,
-# there is no event 0), warning events (bit n - 1 = 0x30 + n)
+# A row: item (+ 16 of a warning), value, register (-1: none), percent, offset, hysteresis, fault events (bit n - 1 = 0x00 + n),
+# warning events (bit n - 1 = 0x30 + n; there is no event 0)
 ROW = const(8)
 _VALUE = const(1)
 _REGISTER = const(2)

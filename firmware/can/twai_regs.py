@@ -5,7 +5,7 @@
 
 import micropython
 from firmware import lazy
-from firmware.can.twai_chips import BASE, CLOCK_ENABLE, RESET
+from firmware.can.twai_chips import BASE, CLOCK_ENABLE, IN_SELECT, OUT_SELECT, RESET, SIG_IN_SEL, SJW_SHIFT, TX_SIGNAL
 
 _BIT = micropython.const(1 << 19)  # the controller's bit in the clock and reset words of all chips
 
@@ -36,8 +36,7 @@ class MemRegs:
         self._base = self._chip[BASE] if base is None else base
         self._mem = mem
         self._pin = pin
-        self._tx = tx
-        self._rx = rx
+        self._pins = (tx, rx)
         self._enabled = False
 
     def read(self, index):
@@ -71,5 +70,18 @@ class MemRegs:
         self._mem[address] = word | _BIT if on else word & ~_BIT & 0xFFFFFFFF
 
     def route(self, inside=False):
-        """Connect the pins; `inside` to each other, without the wire (twai_pins)."""
-        lazy.once("can.twai_pins").route(self._chip, self._mem, self._pin, self._tx, self._rx, inside)
+        """Connect the pins, recessive first. `inside` listens to the transmit pin itself: no transceiver needed.
+
+        Making a `Pin` of the transmit pin elsewhere undoes this.
+        """
+        chip = self._chip
+        tx, rx = self._pins
+        pin = self._pin
+        pin(tx, pin.OUT, value=1)
+        if not inside:
+            if rx >= 34 and chip[SJW_SHIFT] == 6:  # ESP32: input only, no pull-up
+                pin(rx, pin.IN)
+            else:
+                pin(rx, pin.IN, pin.PULL_UP)
+        self._mem[chip[IN_SELECT]] = (tx if inside else rx) | chip[SIG_IN_SEL]
+        self._mem[chip[OUT_SELECT] + 4 * tx] = chip[TX_SIGNAL]
