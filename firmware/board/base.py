@@ -13,7 +13,7 @@
     dns_server()     (address, port) to ask for names, None where none is known
     info()           what GET /api/system/info says of the machine
     console(line)    a line for the person at the serial console; announce(line) one for the program that started us
-    start_timer(period_ms, callback)  call back from a hardware timer; False where there is none
+    start_timer(period_ms, callback)  call back from a hardware timer; None where there is none
     start_watchdog() and feed()
     reset()          restart the machine; does not come back
 
@@ -66,15 +66,11 @@ class Board:
 
     def set_epoch_ms(self, epoch_ms):
         """Set the clock (NTP, browser). Raises ValueError for a time before this firmware was written."""
-        if time.gmtime(epoch_ms // 1000 - self._epoch_base())[0] < _FIRST_VALID_YEAR:
+        base = 0 if time.gmtime(0)[0] == 1970 else 946_684_800  # the epoch of `time` is 2000 on an ESP32
+        if time.gmtime(epoch_ms // 1000 - base)[0] < _FIRST_VALID_YEAR:
             raise ValueError("time lies before %d" % _FIRST_VALID_YEAR)
         self._epoch_offset = epoch_ms - self.uptime_ms()
         self.time_valid = True
-
-    @staticmethod
-    def _epoch_base():
-        """Seconds between 1970 and the epoch of this port's `time` (0, or 946684800 on an ESP32: 2000)."""
-        return 0 if time.gmtime(0)[0] == 1970 else 946_684_800
 
     def heap_free(self):
         free = gc.mem_free()
@@ -87,17 +83,7 @@ class Board:
         self.heap_free()
         return self._heap_min
 
-    def idf_free(self):
-        return None
+    def _nothing(self, *args):
+        """Stands for what only some machines have."""
 
-    def prepare(self, config):
-        pass
-
-    def start_watchdog(self):
-        pass
-
-    def feed(self):
-        pass
-
-    def start_timer(self, period_ms, callback):
-        return False
+    idf_free = prepare = start_watchdog = feed = start_timer = _nothing

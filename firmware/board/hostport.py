@@ -1,16 +1,16 @@
-"""Byte streams of a Linux machine: a TCP socket or a serial device, never blocking. Interface: `base.py`."""
+"""A TCP socket as a byte stream that never blocks; a serial device is in hosttty.py. Interface: `base.py`."""
 
 import asyncio
 import errno
-import termios
 from asyncio import core
 from micropython import const
 
 _PENDING_MAX = const(4096)  # bytes that wait for a slow other end; more, and it counts as broken
-_EOF_READS = const(3)  # a tty in VMIN = 0 mode reads 0 bytes now and then; readable and empty so often: unplugged
 
 
-class _Port:
+class Port:
+    """What both kinds share. `_eof_reads`: so many empty reads of a readable stream mean that it has ended."""
+
     def __init__(self):
         self._stream = None
         self._pending = bytearray()
@@ -69,7 +69,7 @@ class _Port:
             stream.close()
 
 
-class SocketPort(_Port):
+class SocketPort(Port):
     """A TCP connection to HOST:PORT; the host is an address, since a name would block the loop."""
 
     _eof_reads = 1
@@ -83,35 +83,3 @@ class SocketPort(_Port):
         reader, _ = await asyncio.open_connection(*self._address)
         self._stream = reader.s
         self._stream.setsockopt(6, 1, 1)  # TCP_NODELAY: frames are small and must not wait for each other
-
-
-class TtyPort(_Port):
-    """A serial device, raw, 8N1, VMIN = 0 and VTIME = 0 so that a read gives what is there at once."""
-
-    _eof_reads = _EOF_READS
-
-    def __init__(self, path, baudrate):
-        super().__init__()
-        self._path = path
-        self._baudrate = baudrate
-
-    async def open(self):
-        self.close()
-        speed = getattr(termios, "B%d" % self._baudrate, None)
-        if speed is None:
-            raise OSError(errno.EINVAL)
-        stream = open(self._path, "r+b", buffering=0)
-        try:
-            self._make_raw(stream.fileno(), speed)
-        except OSError:
-            stream.close()
-            raise
-        self._stream = stream
-
-    @staticmethod
-    def _make_raw(fd, speed):
-        termios.setraw(fd)
-        mode = termios.tcgetattr(fd)
-        mode[4] = mode[5] = speed
-        mode[6][5] = mode[6][6] = 0  # VTIME, VMIN
-        termios.tcsetattr(fd, termios.TCSANOW, mode)
