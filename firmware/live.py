@@ -99,7 +99,7 @@ REGENERATION = const(0x96)
 IDLE = const(0x97)
 FAULT = const(0x9B)
 
-_NAMES = {
+STATUS_NAMES = {
     CHARGING: "CHARGING",
     FULLY_CHARGED: "FULLY_CHARGED",
     DISCHARGING: "DISCHARGING",
@@ -177,7 +177,7 @@ class Live:
         """The status word of the API: a name of register 50, or DISCONNECTED."""
         if not self.connected():
             return "DISCONNECTED"
-        return _NAMES.get(self.data[STATUS], "FAULT")
+        return STATUS_NAMES.get(self.data[STATUS], "FAULT")
 
     def temperature(self):
         """Pack temperature in 0.1 C: the mean of the external sensors present, else the internal one, else None."""

@@ -7,16 +7,17 @@ they are and only what is new is appended: nothing is seen twice, even when a ti
 
 from micropython import const
 
+from firmware import lazy
+
 CAPACITY = const(49)
 _AGE = const(0xFFFFFF)
 _STARTED = const(0x61)
 _CHARGING_STARTED = const(0x62)
 _CHARGER_GONE = const(0x65)
 
-# event that ends a condition: the condition (facts 11; 0x0E also ends with a restart, as all do)
-_ENDS = {
-    0x7B: 0x02, 0x79: 0x03, 0x73: 0x04, 0x77: 0x05, 0x76: 0x06, 0x78: 0x07, 0x75: 0x0A, 0x7C: 0x0E, 0x7A: 0x31, 0x74: 0x37,
-}  # fmt: skip
+_FIRST_END = const(0x73)
+# the conditions that the events 0x73-0x7C end (facts 11; 0x0E also ends with a restart, as all do)
+_ENDED = b"\x04\x37\x0a\x06\x05\x07\x03\x31\x02\x0e"
 _HELD = const(0x44FC)  # faults that end with an event of their own: 02-07, 0A, 0E
 _DONE = const(0x300)  # warnings 38, 39 ("charging done"): over with the next charge or without charger (our inference)
 
@@ -65,7 +66,9 @@ class Events:
                 kept.append(entry)
         if old and not kept and len(fresh) == CAPACITY:  # more happened than the ring holds
             anew = True
-        fresh = self._in_order(fresh)
+        if len(fresh) > 1:
+            fresh = lazy.load("bms.order").oldest_first(fresh, self.base)
+            lazy.drop("bms.order")
         ring = (kept + fresh)[-CAPACITY:]
         for i, entry in enumerate(ring):
             self._ring[4 * i : 4 * i + 4] = entry
@@ -78,23 +81,6 @@ class Events:
             self._apply(entry[3])
         return len(fresh)
 
-    def _in_order(self, entries):
-        """Oldest first. Equal ages keep the order of the ring, which begins where the age jumps up."""
-        count = len(entries)
-        ages = [(self.base - (e[0] | e[1] << 8 | e[2] << 16)) & _AGE for e in entries]
-        ups = sum(1 for i in range(1, count) if ages[i] > ages[i - 1])
-        downs = sum(1 for i in range(1, count) if ages[i] < ages[i - 1])
-        if ups > downs:  # newest first
-            entries.reverse()
-            ages.reverse()
-        jump = start = 0
-        for i in range(1, count):
-            if ages[i] - ages[i - 1] > jump:
-                jump = ages[i] - ages[i - 1]
-                start = i
-        order = sorted(range(count), key=lambda i: (-ages[i], (i - start) % count))
-        return [entries[i] for i in order]
-
     def _apply(self, code):
         if code <= 0x30:
             if code < 30:
@@ -106,8 +92,8 @@ class Events:
             self.faults = self.warnings = 0
         elif code in (_CHARGING_STARTED, _CHARGER_GONE):
             self.warnings &= ~_DONE
-        else:
-            ended = _ENDS.get(code, 0)
+        elif 0 <= code - _FIRST_END < len(_ENDED):
+            ended = _ENDED[code - _FIRST_END]
             if ended < 0x30:
                 self.faults &= ~(1 << ended)
             else:

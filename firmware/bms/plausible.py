@@ -8,15 +8,12 @@ from firmware.bms import decode
 _CELL_LOW = const(500)  # mV
 _CELL_HIGH = const(5000)
 _EXTREME_OFF = const(50)  # registers 40, 41 against the cells, mV
-_STATUSES = (
-    live.CHARGING, live.FULLY_CHARGED, live.DISCHARGING, live.SLEEP, live.REGENERATION, live.IDLE, live.FAULT,
-)  # fmt: skip
 
 
 def check(poll):
     """`poll` is what `decode.fast` made. Gives "" when it may be used, else why not. Configured are 4-16 cells."""
     status = poll[live.STATUS]
-    if status not in _STATUSES:
+    if status not in live.STATUS_NAMES:
         return "status {:#x} is unknown".format(status)
     cells, detected = poll[live.CELL_COUNT], poll[decode.DETECTED]
     if detected and detected != cells:

@@ -16,36 +16,24 @@ VERSION_COUNT = const(10)
 _SOH_SINCE = const(251)  # internal firmware number that knows register 45
 _PEAK_SINCE = const(254)  # ... and 305
 
-# register - 300, field, field units a register unit, lowest and highest raw value (the widest the manual names)
+# register - 300, field, field units a register unit, lowest and highest raw value (the widest the manual names); one flat
+# tuple takes half the memory of a tuple of tuples
+_COLUMNS = const(5)
 _SETTINGS = (
-    (0, live.SET_FULL, 1, 1200, 4500),
-    (1, live.SET_EMPTY, 1, 1000, 3500),
-    (3, live.SET_BALANCE_FROM, 1, 1000, 4500),
-    (4, live.SET_TAIL, 1, 100, 5000),
-    (6, live.SET_CAPACITY, 10, 10, 65500),
-    (7, live.SET_CELLS, 1, 4, 16),
-    (8, live.SET_DISBALANCE, 1, 15, 100),
-    (15, live.SET_OV, 1, 1200, 4500),
-    (16, live.SET_UV, 1, 800, 3500),
-    (17, live.SET_DISCHARGE_OC, 1000, 1, 750),
-    (18, live.SET_CHARGE_OC, 1000, 1, 750),
-    (19, live.SET_HOT, 10, 20, 90),
-    (20, live.SET_COLD, 10, -40, 10),
-)
-
-# register - 100, field, field units a register unit
-_STATISTICS = (
-    (2, live.STAT_MAX_DISCHARGE, 100),
-    (3, live.STAT_MAX_CHARGE, 100),
-    (4, live.STAT_MAX_SPREAD, 1),
-    (5, live.STAT_UV_COUNT, 1),
-    (6, live.STAT_OV_COUNT, 1),
-    (7, live.STAT_DISCHARGE_OC_COUNT, 1),
-    (8, live.STAT_CHARGE_OC_COUNT, 1),
-    (9, live.STAT_HOT_COUNT, 1),
-    (11, live.STAT_CHARGE_COUNT, 1),
-    (12, live.STAT_FULL_COUNT, 1),
-)
+    0, live.SET_FULL, 1, 1200, 4500,
+    1, live.SET_EMPTY, 1, 1000, 3500,
+    3, live.SET_BALANCE_FROM, 1, 1000, 4500,
+    4, live.SET_TAIL, 1, 100, 5000,
+    6, live.SET_CAPACITY, 10, 10, 65500,
+    7, live.SET_CELLS, 1, 4, 16,
+    8, live.SET_DISBALANCE, 1, 15, 100,
+    15, live.SET_OV, 1, 1200, 4500,
+    16, live.SET_UV, 1, 800, 3500,
+    17, live.SET_DISCHARGE_OC, 1000, 1, 750,
+    18, live.SET_CHARGE_OC, 1000, 1, 750,
+    19, live.SET_HOT, 10, 20, 90,
+    20, live.SET_COLD, 10, -40, 10,
+)  # fmt: skip
 
 
 def _signed(value, bits):
@@ -59,18 +47,20 @@ def has_soh(data):
 
 def settings(frame, data):
     """Decode the reply to "read 300-343" into `data`; gives "" or, with nothing written, why it is implausible."""
-    for offset, _, _, low, high in _SETTINGS:
+    values = []
+    for row in range(0, len(_SETTINGS), _COLUMNS):
+        offset, low, high = _SETTINGS[row], _SETTINGS[row + 3], _SETTINGS[row + 4]
         value = word(frame, offset)
         if low < 0:
             value = _signed(value, 16)
         if not low <= value <= high:
             return "register {} is {}, not {}...{}".format(SETTINGS_AT + offset, value, low, high)
+        values.append(value)
     full, empty, over, under = word(frame, 0), word(frame, 1), word(frame, 15), word(frame, 16)
     if not under < empty < full < over:
         return "registers 316 < 301 < 300 < 315 do not hold: {} {} {} {}".format(under, empty, full, over)
-    for offset, field, scale, low, _ in _SETTINGS:
-        value = word(frame, offset)
-        data[field] = (_signed(value, 16) if low < 0 else value) * scale
+    for i, value in enumerate(values):
+        data[_SETTINGS[_COLUMNS * i + 1]] = value * _SETTINGS[_COLUMNS * i + 2]
     peak = word(frame, 5)
     known = _PEAK_SINCE <= data[live.FIRMWARE] < live.ABSENT and 0 < peak < 0xFFFF
     data[live.SET_PEAK_DISCHARGE] = peak * 1000 if known else live.ABSENT
@@ -80,9 +70,9 @@ def settings(frame, data):
 
 def statistics(frame, data):
     """Decode the reply to "read 100-117" into `data`."""
-    for offset, field, scale in _STATISTICS:
-        value = word(frame, offset)
-        data[field] = live.ABSENT if value == 0xFFFF else value * scale
+    for n in range(10):  # registers 102-109, 111, 112; their fields lie in this order
+        value = word(frame, n + 2 if n < 8 else n + 3)
+        data[live.STAT_MAX_DISCHARGE + n] = live.ABSENT if value == 0xFFFF else value * 100 if n < 2 else value
     extremes, causes = word(frame, 13), word(frame, 14)
     data[live.STAT_TEMP_MIN] = _signed(extremes & 0xFF, 8)
     data[live.STAT_TEMP_MAX] = _signed(extremes >> 8, 8)
