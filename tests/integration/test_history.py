@@ -102,6 +102,7 @@ def test_energy_follows_the_battery(running):
     power = running.gateway.status()["battery"]
     wanted = power["voltage_mv"] * -power["current_ma"] / 1e6 * seconds / 3600
     assert abs(last - first - wanted) < 0.15 * wanted + 0.02
+    assert len(running.bus().wait(0x378, 15)) == 8  # what was counted is told to the GX
     energy = running.http("/api/energy").json
     assert energy["today"]["charged_wh"] == 0 and energy["yesterday"] is None
     assert energy["records"]["discharge_current_max_ma"] > 38_000
