@@ -81,6 +81,7 @@ class App:
             turn = (turn + 1) % _IDLE_TURNS
             if not turn:
                 self.config.idle()
+                lazy.drop("bms.catalogue")
                 self.tasks.measure()
             if self.tasks.healthy():
                 board.feed()

@@ -3,6 +3,7 @@
 import asyncio
 
 from firmware import bus as topics
+from firmware import lazy
 from firmware.bms import frames
 from firmware.bms.errors import BmsError
 from firmware.bms.events import Events
@@ -13,8 +14,9 @@ from firmware.bms.poller import Poller
 class Bms:
     """`port` is the byte stream, `config` gives "uart.timeout_ms" and "uart.poll_interval_ms" and may change at any time.
 
-    Every coroutine but `run` raises BmsError, waits its turn (one command is in flight, first come first served) and needs
-    `run` to be going.
+    Beside the methods here: the coroutines `read`, `write_register`, `command`, `read_limits` of commands.py. Each raises
+    BmsError, waits its turn (one command is in flight, first come first served) and needs `run` to be going. `catalogue` is
+    the module of that name; the supervisor forgets it when nobody uses it.
     """
 
     Error = BmsError
@@ -25,7 +27,7 @@ class Bms:
         self._config = config
         self._link = Link(port, bus, clock, log, self.counters)
         self._poller = Poller(self._link, live, bus, clock, log, self.events)
-        self._configure()
+        self._on_config(None, None)
         bus.subscribe(topics.CONFIG, self._on_config)
 
     @property
@@ -33,17 +35,13 @@ class Bms:
         """Why the last poll did not count, "" when it did."""
         return self._poller.reason
 
-    @property
-    def catalogue(self):
-        """The settings for people (firmware.bms.catalogue), loaded when asked."""
-        from firmware.bms import catalogue
-
-        return catalogue
-
-    @property
-    def event_base(self):
-        """Time of the BMS at the last reading of the events, s; the age of event i is `events.age(i)`."""
-        return self.events.base
+    def __getattr__(self, name):
+        """What is asked for rarely: `bms.read(...)` is `read(bms, ...)` of commands.py, loaded for it and forgotten."""
+        if name == "catalogue":  # the settings for people
+            return lazy.load("bms.catalogue")
+        function = getattr(lazy.load("bms.commands"), name)
+        lazy.drop("bms.commands")
+        return lambda *args: function(self, *args)
 
     async def run(self):
         """Never returns: polls, reopens the port, survives what the line does."""
@@ -54,32 +52,5 @@ class Bms:
             line.cancel()
 
     def _on_config(self, topic, keys):
-        self._configure()
-
-    def _configure(self):
         self._link.timeout_ms = self._config.get("uart.timeout_ms")
         self._poller.interval_ms = self._config.get("uart.poll_interval_ms")
-
-    # What is asked for rarely lies in `commands`, loaded when it is asked for. Each gives a coroutine to await.
-
-    def read(self, address, count):
-        """List of `count` (1-127) words from register `address` on."""
-        return _commands().read(self._link, address, count)
-
-    def write_register(self, address, value):
-        """Write one setting (300-399; -32768...65535) and give what the register reads then, a word."""
-        return _commands().write_register(self._link, self._poller, address, value)
-
-    def command(self, option):
-        """0x02: 1 clears the events, 2 the statistics, 5 restarts the BMS. True when the BMS acknowledged."""
-        return _commands().command(self._link, self._poller, option)
-
-    def read_limits(self, option):
-        """0x1D: 44 words for registers 300-343; option 1 lowest, 2 highest, 3 default, 4 present value."""
-        return _commands().read_limits(self._link, option)
-
-
-def _commands():
-    from firmware.bms import commands
-
-    return commands
