@@ -57,16 +57,6 @@ class _Buffer:
         pass
 
 
-def error_text(error):
-    """What an OSError or ValueError of sockets and TLS says, in one line."""
-    code = error.args[0] if error.args else ""
-    if isinstance(code, int) and len(error.args) == 1:
-        import errno
-
-        return errno.errorcode.get(code) or "error %d" % code
-    return " ".join(str(arg) for arg in error.args).strip()
-
-
 class Connection:
     """`client_id`: bytes; `clock`: ticks; `on_message(topic, payload)` gets bytes and must not wait.
 
@@ -122,7 +112,7 @@ class Connection:
         try:
             await self.send(self._sock, out)
         except (OSError, ValueError) as error:
-            raise Failure("tcp", error_text(error))
+            raise Failure("tcp", str(error))
 
     async def _flush_body(self, body):
         buffer = self.client.sock
@@ -190,7 +180,7 @@ class Connection:
         except Failure as failure:
             self.failed = failure
         except (OSError, ValueError) as error:
-            self.failed = Failure("tcp", error_text(error))
+            self.failed = Failure("tcp", str(error))
 
     async def _fill(self):
         while True:

@@ -6,6 +6,7 @@ The payload is a JSON object or empty; what it holds as "request_id" comes back 
 
 import json
 from micropython import const
+from firmware import lazy
 from firmware import live as field
 from firmware.config import config as configs
 
@@ -16,7 +17,6 @@ _FIRST = const(300)
 _COUNT = const(44)
 _MIN, _MAX = const(1), const(2)  # options of 0x1D
 _FORBIDDEN = ("mqtt", "auth", "wifi")  # who may write these could take all other rights
-_LIMITS = ("cvl", "mv"), ("ccl", "ma"), ("dcl", "ma")
 
 
 class _Refused(Exception):
@@ -79,25 +79,12 @@ class _Commands:
 
     async def limits(self, body):
         """{"cvl_mv", "ccl_ma", "dcl_ma"}: beside the user's own for override_timeout_s; 0 or null takes one away."""
-        from firmware.config import rules, schema
-
-        config = self._parts.config
-        values = list(self._part.limits)
-        for i, (name, unit) in enumerate(_LIMITS):
-            key = name + "_" + unit
-            value = body.pop(key, values[i]) or 0
-            why = rules.check_value(schema.find("charge.%s_max_%s" % (name, unit)), value)
-            if why:
-                raise _Refused(key + " " + why)
-            values[i] = value
-        config.release()
-        if body:
-            raise _Refused("%s is unknown" % next(iter(body)))
-        seconds = config["mqtt.override_timeout_s"]
-        self._part.override(tuple(values), seconds)
-        answer = {name + "_" + unit: values[i] or None for i, (name, unit) in enumerate(_LIMITS)}
-        answer["expires_s"] = seconds if any(values) else 0
-        return answer
+        try:
+            return lazy.once("mqtt.limits").command(self._part, body)
+        except ValueError as error:
+            raise _Refused(str(error))
+        finally:
+            self._parts.config.release()
 
     async def config(self, body):
         """Groups of POST /api/config, but for those that hold rights and access."""

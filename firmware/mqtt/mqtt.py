@@ -41,8 +41,8 @@ class Mqtt:
         self.hurry = False  # the network is back: try at once
         self.config_due = True
         self.limits = (0, 0, 0)  # cvl_mv, ccl_ma, dcl_ma that a command has set, 0 = none
+        self.limits_until = None  # uptime in s at which they end
         self.bms_restart = None  # uptime in s of the last one by command
-        self._limits_until = 0
 
     def status(self):
         """The object of GET /api/mqtt/status; what follows `last_error` is ours."""
@@ -72,7 +72,7 @@ class Mqtt:
                         await lazy.load("mqtt.session").run(self)
                     finally:
                         drop(_RESIDENT)
-                        self.override((0, 0, 0))
+                        self.check_limits(True)
                 else:
                     self.last_error = ""
                     await self.changed.wait()
@@ -98,23 +98,15 @@ class Mqtt:
             if not self.parts.config.get("mqtt.broker_uri"):
                 drop(_RESIDENT)
 
+    def check_limits(self, end=False):
+        """Take back the limits of a command once they have run out, or to `end` them. The session calls this often."""
+        until = self.limits_until
+        if until is not None and (end or self.parts.board.uptime_s() >= until):
+            lazy.once("mqtt.limits").put(self, (0, 0, 0), 0)
+
     def failed(self, text):
         """Count an error and show it."""
         self.errors += 1
         if text != self.last_error:
             self.parts.log.warning("mqtt", text)
         self.last_error = text
-
-    def override(self, limits, seconds=0):
-        """Put `limits` (cvl_mv, ccl_ma, dcl_ma; 0 = none) beside the user's own for so long."""
-        if limits == self.limits == (0, 0, 0):
-            return
-        self.limits = limits
-        self._limits_until = self.parts.board.uptime_s() + seconds
-        self.parts.can.charge.override(*limits)
-        self.parts.log.info("mqtt", "limits %d mV, %d mA, %d mA (0: none)" % limits)
-
-    def check_override(self):
-        """Take back what has run out; the session calls this often."""
-        if any(self.limits) and self.parts.board.uptime_s() >= self._limits_until:
-            self.override((0, 0, 0))

@@ -6,7 +6,7 @@ import select
 import socket
 import struct
 from micropython import const
-from firmware.mqtt.client import Failure, error_text, packet_length
+from firmware.mqtt.client import Failure, packet_length
 
 _EPIPE = const(32)  # the errno of MicroPython has no name for it
 _STEP_MS = const(10)
@@ -24,7 +24,7 @@ async def open(connection, settings, board, resolver):
     try:
         address = await resolver.resolve(settings.host)
     except OSError as error:
-        raise Failure("dns", error_text(error))
+        raise Failure("dns", str(error).strip())
     sock = None
 
     async def connect():
@@ -76,7 +76,7 @@ def _reason(sock):
     try:
         sock.recv(1)
     except OSError as error:
-        return error_text(error)
+        return str(error).strip()
     return "refused"
 
 
@@ -88,7 +88,7 @@ async def _log_in(connection, sock, settings):
     except (OSError, ValueError) as error:
         if stage == "tls" and error.args[0] in (_EPIPE, errno.ECONNRESET):
             raise Failure(stage, "the broker ended the handshake (does it want a client certificate?)")
-        raise Failure(stage, error_text(error))
+        raise Failure(stage, str(error).strip())
     except Failure:
         raise Failure(stage, "the broker does not answer")
     connection.start(sock)

@@ -121,7 +121,7 @@ class Session:
         part.hurry = False
         begun = clock.ticks_ms()
         while clock.ticks_diff(clock.ticks_ms(), begun) < ms and not part.changed.is_set() and not part.hurry:
-            part.check_override()
+            part.check_limits()
             await asyncio.sleep_ms(200)
 
     async def _once(self):
@@ -169,7 +169,7 @@ class Session:
             await self._keep_alive(connection, now)
             if await connection.acknowledge():
                 busy = now
-            self.part.check_override()
+            self.part.check_limits()
             self.part.received += connection.received
             connection.received = 0
             if not await self._send_one(connection, now):

@@ -6,7 +6,7 @@ MicroPython takes certificates as DER only, so PEM files are unpacked here.
 import binascii
 import tls
 from micropython import const
-from firmware.mqtt.client import Failure, error_text
+from firmware.mqtt.client import Failure
 
 _SESSION_BYTES = const(45 * 1024)  # of IDF heap: a session takes 36 KB
 
@@ -76,4 +76,4 @@ async def wrap(settings, connect):
     except (OSError, ValueError) as error:
         if sock:
             sock.close()
-        raise Failure("tls", error_text(error))
+        raise Failure("tls", str(error).strip())

@@ -1,4 +1,4 @@
-"""One question to a DNS server or, for `.local`, to everybody (one-shot mDNS, RFC 6762 section 5.1). Loaded for each question.
+"""A question to a DNS server or, for `.local`, to everybody (one-shot mDNS, RFC 6762 section 5.1). Loaded for each question.
 
 Packets: RFC 1035 section 4. Only A records are of use.
 """
@@ -18,6 +18,40 @@ _IN = const(1)
 _UNICAST = const(0x8000)  # mDNS: answer to me alone
 _NO_SUCH_NAME = const(3)
 _NAME_STEPS = const(64)  # labels and pointers of one name; more is a loop
+_KEPT_MAX = const(8)
+_KEEP_MIN_S = const(60)
+_KEEP_MAX_S = const(86_400)
+
+
+def is_address(name):
+    """True for an IPv4 address in numbers."""
+    parts = name.split(".")
+    for part in parts:
+        if not part.isdigit() or len(part) > 3 or int(part) > 255:
+            return False
+    return len(parts) == 4
+
+
+async def resolve(resolver, name, old):
+    """The address of `name`, kept in `resolver` (resolver.Resolver); `old` when nobody answers. Raises OSError."""
+    if is_address(name):
+        return name
+    if name == "localhost":
+        return "127.0.0.1"
+    local = name.endswith(".local")
+    server = resolver.mdns if local else resolver.board.dns_server()
+    found = await lookup(name, server, local) if server else None
+    if found:
+        kept, (address, ttl) = resolver.kept, found
+        if name not in kept and len(kept) >= _KEPT_MAX:
+            kept.pop(min(kept, key=lambda name: kept[name][1]))
+        kept[name] = (address, resolver.board.uptime_s() + max(_KEEP_MIN_S, min(_KEEP_MAX_S, ttl)))
+        return address
+    if old is None:
+        if local:
+            raise OSError("nobody answers for " + name)
+        raise OSError("DNS server %s does not answer" % server[0] if server else "no DNS server")
+    return old
 
 
 def question(number, name, local):

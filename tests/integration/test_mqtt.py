@@ -222,7 +222,7 @@ def test_connection_test(running, broker):
         ok = running.http("/api/mqtt/test", "POST", {}, headers).json
         assert ok == {"success": True, "stage": "ok", "error": "", "verified": False}
         bad = running.http("/api/mqtt/test", "POST", {"broker_uri": "mqtt://127.0.0.1:9"}, headers).json
-        assert not bad["success"] and bad["stage"] == "tcp" and bad["error"] == "ECONNREFUSED"
+        assert not bad["success"] and bad["stage"] == "tcp" and "ECONNREFUSED" in bad["error"]
         assert running.http("/api/mqtt/test", "POST", {"broker_uri": "http://x"}, headers).status == 400
         assert state(running)["connected"], "the running connection stays"
     finally:

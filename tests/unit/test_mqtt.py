@@ -4,7 +4,7 @@ import asyncio
 import json
 
 from firmware import live as L
-from firmware.mqtt import client, messages, opening, peer, settings, tls
+from firmware.mqtt import client, limits, messages, opening, peer, settings, tls
 from firmware.mqtt.mqtt import Mqtt, endpoint
 from firmware.bus import Bus
 from firmware.live import Live
@@ -255,13 +255,13 @@ class Parts:
 def test_limits_expire():
     parts = Parts()
     mqtt = Mqtt(parts, None)
-    mqtt.override((0, 0, 20000), 60)
+    limits.put(mqtt, (0, 0, 20000), 60)
     assert parts.charge.limits == (0, 0, 20000)
     parts.board.advance(59_000)
-    mqtt.check_override()
+    mqtt.check_limits()
     assert any(mqtt.limits)
     parts.board.advance(1_000)
-    mqtt.check_override()
+    mqtt.check_limits()
     assert parts.charge.limits == (0, 0, 0) and not any(mqtt.limits)
 
 

@@ -7,7 +7,8 @@ import sys
 import time
 
 from firmware.net import dns
-from firmware.net.resolver import Resolver, is_address
+from firmware.net.dns import is_address
+from firmware.net.resolver import Resolver
 from tests.unit.help import FakeClock, raises
 
 # Answer of BIND for broker.example.com: CNAME to mq.example.com, then A 192.0.2.7 (RFC 1035 4.1, compression)
