@@ -1,8 +1,10 @@
 """Periods, start, and each row of DESIGN 5 that concerns CAN: fake clock, fake driver, a stand-in for ChargeControl."""
 
 import struct
+import sys
 
 from firmware import bus as B
+from firmware import lazy
 from firmware import live as L
 from firmware.can import can as C
 from firmware.can import frames as F
@@ -576,3 +578,35 @@ def test_with_the_real_charge_control():
     world.polling = False
     world.run(8_000)
     assert limits(world.take()) == (540, 0, 900)
+
+
+def test_texts_come_when_there_is_memory():
+    world = World()
+    once = lazy.once
+
+    def fail(name):
+        raise MemoryError
+
+    lazy.once = fail
+    try:
+        world.connect()
+        world.run(2_000)
+        assert world.take() == [] and not world.schedule.speaking
+    finally:
+        lazy.once = once
+    world.run(1_000)
+    assert {frame[1] for frame in world.take()} == set(F.IDS)
+
+
+def test_modules_leave_memory():
+    world = connected(2_000)
+    world.can.status()
+    world.can.limits()
+    queue = world.bus.queue((B.CAN_FRAME,))
+    world.can.decode(0x351, bytes(8))
+    world.run(2_000)
+    assert "firmware.can.decode" in sys.modules  # somebody watches
+    world.bus.close(queue)
+    world.run(2_000)
+    for name in ("identity", "alarm_rows", "report", "reasons", "decode", "targets"):
+        assert "firmware.can." + name not in sys.modules, name

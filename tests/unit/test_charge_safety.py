@@ -1,7 +1,11 @@
 """Temperature and fault rows of charge control."""
 
+import sys
+
+from firmware import lazy
 from firmware import live as L
 from firmware.can import charge as C
+from tests.unit.help import raises
 from firmware.live import ABSENT
 from tests.unit.test_charge import Pack
 
@@ -97,7 +101,10 @@ def test_sensor_jump():
     assert limits(pack)[0] == 45_000
     pack.data[L.TEMP_EXT1] = 250
     assert limits(pack, 1) == (14_000, 67_500)
-    assert limits(pack, 600) == (14_000, 67_500)  # a loose sensor reads well and wrong: what it said before still counts
+    assert limits(pack, 600) == (
+        14_000,
+        67_500,
+    )  # a loose sensor reads well and wrong: what it said before still counts
     pack.data[L.TEMP_EXT1] = 50
     assert limits(pack, 120) == (45_000, 135_000)  # it came back
     pack.data[L.TEMP_EXT1] = 250
@@ -152,3 +159,28 @@ def test_warnings_without_the_fault_status():
     assert limits(fault(0, 1 << 7, L.CHARGING)) == (90_000, 135_000)
     assert limits(fault(0, 1 << 1, L.IDLE)) == (14_000, 0)
     assert limits(fault(0, 1 << 1, L.DISCHARGING)) == (90_000, 135_000)
+
+
+def test_no_memory_to_work_out_new_settings():
+    """The old limits stay as they are (the schedule lets them age), and the next update tries again."""
+    pack = Pack()
+    before = pack.settled().ccl_ma
+    once = lazy.once
+
+    def fail(name):
+        raise MemoryError
+
+    pack.data[L.SET_CHARGE_OC] = 10_000
+    lazy.once = fail
+    try:
+        raises(MemoryError, pack.run)
+        assert pack.charge.ccl_ma == before
+    finally:
+        lazy.once = once
+    assert pack.run().ccl_ma == 9_000
+    lazy.once = fail  # nothing has changed: nothing is loaded
+    try:
+        assert pack.run(5).ccl_ma == 9_000
+    finally:
+        lazy.once = once
+    assert "firmware.can.targets" not in sys.modules
