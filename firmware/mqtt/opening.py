@@ -58,8 +58,9 @@ async def _connect(address, port):
 async def _wait_connected(sock, address, port):
     try:
         sock.connect(socket.getaddrinfo(address, port)[0][-1])
-    except OSError:
-        pass  # in progress; anything else shows below
+    except OSError as error:
+        if error.errno != errno.EINPROGRESS:
+            raise Failure("tcp", str(error))
     poller = select.poll()
     poller.register(sock, select.POLLOUT)
     for _ in range(_WAIT_MS // _STEP_MS):

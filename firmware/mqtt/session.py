@@ -188,7 +188,7 @@ class Session:
                 self._alert = None
             self._waits = 0
         silent = diff(now, connection.heard)
-        if self._waits and diff(now, self._since) > _ACK_MS and silent > _ACK_MS // 2:
+        if self._waits and diff(now, self._since) > _ACK_MS:
             raise OSError("mqtt: no PUBACK")
         after = min(_PING_MS, self.settings.keepalive * 500)
         if silent < after:

@@ -75,6 +75,7 @@ def running(parts, broker):
     wait_for(lambda: state(gateway)["connected"], 20, "connected to the broker")
     yield gateway
     watch.stop()
+    print(f"longest gap of 0x351 {watch.longest():.3f} s, longest hold of the loop {longest_hold(gateway)} ms")
     assert watch.longest() < GAP_S
     assert longest_hold(gateway) <= HELD_MS
     assert gateway.child.find("getaddrinfo ") is None
@@ -168,7 +169,8 @@ def test_commands(running, broker):
         wait_for(lambda: len(sub.messages) > before, 10, f"answer to {name}")
         return json.loads(sub.messages[before][3])
 
-    post(running, commands={"limits": True, "config": True}, override_timeout_s=10)
+    rights = ("limits", "config", "registers", "restart_bms", "acknowledge")
+    post(running, commands=dict.fromkeys(rights, True), override_timeout_s=10)
     wait_for(lambda: state(running)["connected"], 10)
     time.sleep(0.5)
     assert ask("restart_gateway") == {"command": "restart_gateway", "success": False, "error": "not allowed"}
@@ -181,6 +183,11 @@ def test_commands(running, broker):
     assert ask("config", {"alerts": {"debounce_sec": 99999}})["success"] is False
     assert "mqtt" in ask("config", {"mqtt": {"commands": {"registers": True}}})["error"]
     assert ask("config", {"mqtt_commands_registers": True})["success"] is False
+    assert ask("registers", {"key": "capacity_cah", "value": 12300})["value"] == 12300
+    assert ask("registers", {"key": "capacity_cah", "value": -1})["success"] is False
+    assert ask("registers", {"key": "nothing", "value": 1})["error"] == "nothing is unknown"
+    assert ask("acknowledge")["acknowledged_count"] >= 0
+    assert ask("acknowledge", {"alert_id": 999_999})["error"] == "no such alert"
     before = len(sub.messages)
     broker.pub("tinybms/cmd/limits", '{"dcl_ma": 0}', "-r")  # live for us: not retained
     wait_for(lambda: len(sub.messages) > before, 5)
@@ -192,6 +199,9 @@ def test_commands(running, broker):
     assert len(sub.messages) == before
     broker.pub("tinybms/cmd/limits", "", "-r")
     wait_for(lambda: running.http("/api/can/limits").json["dcl_ma"] != 20000, 15, "end of the override")
+    assert ask("restart_bms")["success"]
+    assert ask("restart_bms")["error"] == "the BMS was just restarted"
+    wait_for(lambda: running.status()["battery"]["status"] != "DISCONNECTED", 15)
 
 
 def test_floods(running, broker):
