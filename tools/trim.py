@@ -8,37 +8,44 @@ import ast
 
 
 def trim(source, names):
-    """`source` without the classes, functions, methods, assignments and imported names in `names`."""
+    """`source` without the classes, functions, methods, assignments and imported names in `names`.
+
+    Of a `try` that tries something else first (`import a`, else `import b`), what is left of its `except` stays when the first is gone.
+    """
     tree = ast.parse(source)
-    left = set(names)
-    tree.body = _without(tree.body, left, "")
+    found = set()
+    tree.body = _without(tree.body, set(names), found, "")
+    left = set(names) - found
     if left:
         raise ValueError(f"not there to leave out: {', '.join(sorted(left))}")
     return ast.unparse(tree)
 
 
-def _without(body, left, prefix):
+def _without(body, names, found, prefix):
     kept = []
     for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             name = prefix + node.name
-            if name in left:
-                left.discard(name)
+            if name in names:
+                found.add(name)
                 continue
             if isinstance(node, ast.ClassDef):
-                node.body = _without(node.body, left, name + ".") or [ast.Pass()]
-        elif (
-            isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Name)
-            and prefix + node.targets[0].id in left
-        ):
-            left.discard(prefix + node.targets[0].id)
+                node.body = _without(node.body, names, found, name + ".") or [ast.Pass()]
+        elif isinstance(node, ast.Assign) and (name := prefix + ast.unparse(node.targets[0])) in names:
+            found.add(name)
             continue
-        elif isinstance(node, ast.ImportFrom):
-            gone = {alias.name for alias in node.names} & left
-            left -= gone
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            gone = {alias.name for alias in node.names} & names
+            found |= gone
             node.names = [alias for alias in node.names if alias.name not in gone]
             if not node.names:
+                continue
+        elif isinstance(node, ast.Try):
+            node.body = _without(node.body, names, found, prefix)
+            for handler in node.handlers:
+                handler.body = _without(handler.body, names, found, prefix)
+            if not node.body:
+                kept.extend(statement for handler in node.handlers for statement in handler.body)
                 continue
         kept.append(node)
     return kept

@@ -17,7 +17,6 @@ class ApiError(HTTPException):
 
     def __init__(self, status, code, message, details="", headers=None):
         super().__init__(status, message)
-        self.reason = self  # Microdot hands the reason to `Web.error_response`, which wants all of it
         self.message = message
         self.code = code
         self.details = details
@@ -63,6 +62,12 @@ def stream(body, status=200, headers=None):
 def pieces_of_json(text):
     """A JSON answer whose text comes in pieces from the generator `text`."""
     return _response(text, 200, None)
+
+
+def error_of(status, headers=None):
+    """The ApiError that says no more than its status."""
+    name = reason(status)
+    return ApiError(status, name.upper().replace(" ", "_"), name, "", headers)
 
 
 def guarded(handler):

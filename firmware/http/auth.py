@@ -60,23 +60,16 @@ class Auth:
             self._login = Login(self._parts)
         return self._login
 
-    async def check(self, request):
-        """Runs before each handler; raises ApiError 401, 403 or 429."""
-        if request.g.guarded:
-            await self.check_guarded(request)
-            return
-        changes = request.method not in _SAFE
+    async def check(self, request, guarded=False):
+        """Runs before each handler; raises ApiError 401, 403 or 429. `guarded`: needs a password to be set at all."""
+        changes = guarded or request.method not in _SAFE
         if changes or request.path.startswith("/ws/"):
             self._check_origin(request.headers)
-        if self.password_set and (changes or self._config.get("auth.protect_reads")):
-            await self.login().check(request)
-
-    async def check_guarded(self, request):
-        """The same for what needs a password to be set at all."""
-        self._check_origin(request.headers)
         if not self.password_set:
-            raise ApiError(403, "PASSWORD_REQUIRED", "Forbidden", "set an admin password first")
-        await self.login().check(request)
+            if guarded:
+                raise ApiError(403, "PASSWORD_REQUIRED", "Forbidden", "set an admin password first")
+        elif changes or self._config.get("auth.protect_reads"):
+            await self.login().check(request)
 
     # -- Host and Origin ---------------------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ def register(app, parts):
     async def get_backup(request):
         secrets = int_arg(request, "secrets", 0, 0, 1) == 1
         if secrets:
-            await app.auth.check_guarded(request)
+            await app.auth.check(request, True)
         return stream(config.backup(secrets), 200, {"Content-Disposition": 'attachment; filename="tinybms-gw.json"'})
 
     async def post_restore(request):

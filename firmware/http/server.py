@@ -16,6 +16,7 @@ CONNECTIONS_MAX = const(6)
 _BACKLOG = const(5)
 _REQUEST_MS = const(10_000)  # to send the request
 _HANDLE_MS = const(60_000)  # to answer it; an upload extends this as it goes
+_FILE_PIECE = const(1024)
 _LINGER_MS = const(500)
 _LINGER_BYTES = const(65_536)
 _WATCH_MS = const(500)
@@ -124,7 +125,7 @@ class Server:
             gc.collect()
             self._parts.log.error("http", "out of memory, connection dropped")
         except Exception as error:
-            self.web._log_exception(error)
+            self.web.log_exception(error)
         finally:
             connection.close()
             self._connections.remove(connection)
@@ -165,9 +166,23 @@ async def _write(connection, response):
     lines.append("Connection: close\r\n\r\n")
     await connection.awrite("\r\n".join(lines).encode())
     if not response.is_head:
-        async for piece in response.body_iter():
-            await connection.awrite(piece.encode() if isinstance(piece, str) else piece)
+        await _write_body(connection, response.body)
     await connection.flush()
+
+
+async def _write_body(connection, body):
+    """`body`: bytes, a file, or an iterator that gives pieces of text."""
+    if isinstance(body, bytes):
+        await connection.awrite(body)
+    elif hasattr(body, "read"):
+        while piece := body.read(_FILE_PIECE):
+            await connection.awrite(piece)
+    elif hasattr(body, "__anext__"):
+        async for piece in body:
+            await connection.awrite(piece.encode())
+    else:
+        for piece in body:
+            await connection.awrite(piece.encode())
 
 
 def _peer(address):

@@ -7,10 +7,8 @@ import gc
 import io
 import sys
 from micropython import const
-import microdot.microdot as core
-from microdot import Microdot, Request
-from firmware.http.api import ApiError
-from firmware.http.api import reason as status_name
+from microdot import Microdot
+from firmware.http.api import ApiError, error_of
 from firmware.http.auth import Auth
 
 _UPLOAD_MAX = const(4 * 1024 * 1024)  # each handler has its own limit below this one
@@ -22,8 +20,8 @@ _IDF_LOW = const(12 * 1024)
 # second part of /api/... = module. One text instead of dicts: it lies in memory all the time.
 _API = (
     " status=status metrics=status event-bus=status system=system_api can=can_api config=config_api"
-    " registers=registers_api auth=auth_api alerts=alerts_api history=history_api mqtt=mqtt_api ota=ota_api"
-    " openapi.json=static "
+    " registers=registers_api auth=auth_api alerts=alerts_api history=history_api energy=history_api"
+    " mqtt=mqtt_api ota=ota_api openapi.json=static "
 )
 _WS = " telemetry=telemetry events=ws_streams uart=ws_streams can=ws_streams alerts=alerts_api "
 # the part (attribute of `parts`) without which a module has nothing to serve
@@ -47,57 +45,81 @@ def _module_of(path):
     return "prometheus" if path == "/metrics" else "static"
 
 
+def _no_method(routes, path, pattern):
+    """The error to raise: 404, or 405 when the path knows other methods."""
+    allowed = [route.partition(" ")[0] for route in routes if route.partition(" ")[2] in (path, pattern)]
+    if not allowed:
+        return error_of(404)
+    if "GET" in allowed and not path.startswith("/ws/"):
+        allowed.append("HEAD")
+    return error_of(405, {"Allow": ", ".join(allowed)})
+
+
+async def _not_available(request):
+    raise ApiError(503, "NOT_AVAILABLE", "Service unavailable", "this gateway runs without that part")
+
+
 class Web(Microdot):
     """`parts` is one object with what the handlers talk to: board, live, bus, bms, can, config, log, tasks, version,
-    restart(delay_ms), and alerts, history, mqtt, ota, which are None where there is no such part."""
+    restart(delay_ms), and alerts, history, mqtt, ota, which are None where there is no such part.
+
+    Microdot's routes, hooks and tables of handlers are not used: a path leads to a module, which has few routes of its own.
+    """
 
     def __init__(self, parts):
-        super().__init__()
         self.parts = parts
         self.auth = Auth(parts)
-        self.options_handler = None
         self.sockets = 0  # WebSockets that are open
         self.bms_restarted = None  # uptime in ms of the last restart of the BMS
         self._modules = {}  # name: [routes, ticks of the last use]
-        self.before_request(self.auth.check)
-        Request.max_content_length = _UPLOAD_MAX
-        core.print_exception = self._log_exception
 
-    # -- routing -----------------------------------------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------------------------------
 
-    def find_route(self, request):
-        """The handler of the request, in the form Microdot wants: (handler or status, "", None)."""
-        request.url_args = {}
-        request.g.guarded = False
+    async def dispatch_request(self, request):
+        """The response to `request`; what goes wrong is answered in the format of the API."""
         try:
-            return self._find(request), "", None
-        except Exception as error:  # a module that cannot be loaded; Microdot catches nothing here
-            self._log_exception(error)
+            if request.content_length > _UPLOAD_MAX:
+                raise error_of(413)
+            handler, rest, guarded = self._find(request)
+            await self.auth.check(request, guarded)
+            response = await handler(request, *rest)
+        except ApiError as error:
+            response = error.response()
+        except MemoryError as error:
+            self.log_exception(error)
             gc.collect()
-            return 503 if isinstance(error, MemoryError) else 500, "", None
+            response = ApiError(503, "LOW_MEMORY", "Service unavailable").response()
+        except Exception as error:
+            self.log_exception(error)
+            response = error_of(500).response()
+        response.is_head = request.method == "HEAD"
+        return response
 
     def _find(self, request):
+        """(handler, its arguments besides the request, guarded). Raises ApiError 404, 405."""
         path = request.path
         name = _module_of(path)
         if name is None:
-            return 404
+            raise error_of(404)
         need = _lookup(_NEEDS, name)
         if need and getattr(self.parts, need, None) is None:
-            return self._not_available
+            return _not_available, (), False
         routes = self._routes(name)
         method = "GET" if request.method == "HEAD" else request.method
         if name == "static" and path != "/api/openapi.json":
             path = "/*"  # the module looks at the rest itself
+        rest = ()
         route = routes.get(method + " " + path)
         if route is None:
             head, _, last = path.rpartition("/")
-            route = routes.get(method + " " + head + "/*")
+            pattern = head + "/*"
+            route = routes.get(method + " " + pattern)
             if route is None:
-                return self._no_method(request, routes, path, head + "/*")
-            request.url_args = {"last": last}
+                raise _no_method(routes, path, pattern)
+            rest = (last,)
         if isinstance(route, tuple):
-            route, request.g.guarded = route
-        return route
+            return route[0], rest, True
+        return route, rest, False
 
     def _routes(self, name):
         entry = self._modules.get(name)
@@ -108,21 +130,6 @@ class Web(Microdot):
             entry = self._modules[name] = [module.register(self, self.parts), now]
         entry[1] = now
         return entry[0]
-
-    @staticmethod
-    def _no_method(request, routes, path, pattern):
-        """404, or 405 when the path knows other methods."""
-        allowed = [route.partition(" ")[0] for route in routes if route.partition(" ")[2] in (path, pattern)]
-        if not allowed:
-            return 404
-        if "GET" in allowed and not path.startswith("/ws/"):
-            allowed.append("HEAD")
-        request.g.allowed = ", ".join(allowed)
-        return 405
-
-    @staticmethod
-    async def _not_available(request):
-        raise ApiError(503, "NOT_AVAILABLE", "Service unavailable", "this gateway runs without that part")
 
     def sweep(self, idle_ms=_IDLE_MS):
         """Forget the modules that were idle for so long."""
@@ -149,26 +156,8 @@ class Web(Microdot):
         gc.collect()
         return board.heap_free() < _HEAP_LOW
 
-    # -- errors ------------------------------------------------------------------------------------------------------
-
-    async def dispatch_request(self, request):
-        try:
-            response = await super().dispatch_request(request)
-        except MemoryError as error:
-            self._log_exception(error)
-            gc.collect()
-            response = ApiError(503, "LOW_MEMORY", "Service unavailable").response()
-        return response
-
-    async def error_response(self, request, status, reason=None):
-        """Microdot asks for the answer to an error here; `reason` is the one of an HTTPException."""
-        if isinstance(reason, ApiError):
-            return reason.response()
-        name = status_name(status)
-        headers = {"Allow": request.g.allowed} if status == 405 else None
-        return ApiError(status, name.upper().replace(" ", "_"), name, "", headers).response()
-
-    def _log_exception(self, error):
+    def log_exception(self, error):
+        """The last lines of a traceback into the log."""
         text = io.StringIO()
         sys.print_exception(error, text)
         for line in text.getvalue().strip().split("\n")[-3:]:
