@@ -141,9 +141,24 @@ def test_archive():
     assert len(set(found)) >= 3 and max(found) - min(found) >= 20, set(found)
 
 
+def _quick_minutes(rig, count):
+    for _ in range(count):
+        rig.polls(2, 30_000)
+        rig.history.tick()
+
+
 def test_first_files():
-    cuts = _cut_everywhere(_image(lambda: None).image, _first_half_hour, lambda: _rig(4000).minutes(11, 10_000))
-    assert cuts > 20
+    def job():
+        rig = _rig(0)
+        _quick_minutes(rig, 12)
+        rig.history.stop()
+
+    def check():
+        rig = _rig(4000)
+        _quick_minutes(rig, 11)
+        assert not rig.log.lines
+
+    assert _cut_everywhere(_image(lambda: None).image, job, check) > 20
 
 
 def test_counters_never_lose_more_than_was_unsaved():
