@@ -10,7 +10,7 @@ import ast
 def trim(source, names):
     """`source` without the classes, functions, methods, assignments and imported names in `names`.
 
-    Of a `try` that tries something else first (`import a`, else `import b`), what is left of its `except` stays when the first is gone.
+    A `try` whose body is gone leaves what its `except` does: of `try: import a`, `except ImportError: import b` the second.
     """
     tree = ast.parse(source)
     found = set()

@@ -109,9 +109,10 @@ def register(app, parts):
         return {"type": "alert", "alert": alerts.texts().entry(alert)} if alert else None
 
     async def watch(request):
-        return await ws.serve(
-            app, request, (topics.ALERT,), convert, first=lambda: json.dumps({"type": "alerts", "alerts": active()})
-        )
+        def first():
+            return ws.text_frame(json.dumps({"type": "alerts", "alerts": active()}))
+
+        return await ws.serve(app, request, (topics.ALERT,), convert, first=first)
 
     return {
         "GET /api/alerts/active": get_active,

@@ -27,7 +27,8 @@ class Connection:
         self.task = None
         self.unread = 0  # bytes of the body that were announced and not read
         self.heard = 0  # ticks of the last bytes received
-        self.beat = None  # a WebSocket puts its keep-alive here: called by the server now and then
+        self.session = None  # a coroutine that takes over when the request is dealt with: a WebSocket
+        self.beat = None  # its keep-alive: called by the server now and then
         self._pool = pool  # buffers that nobody uses now, shared by all connections
         self._buffer = None  # only while something is collected: an idle WebSocket holds none
         self._sock = sock
@@ -50,8 +51,11 @@ class Connection:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    async def _receive(self):
+    async def receive(self):
         """Some more bytes behind those not yet read; False at the end of the stream."""
+        if self._at >= len(self._in):
+            self._in = b""  # holds no memory while it waits
+            self._at = 0
         while True:
             yield core._io_queue.queue_read(self._sock)  # always yields: a flood of bytes must not hold the loop
             data = self._sock.read(_RECEIVE)  # None: woken for nothing
@@ -59,7 +63,7 @@ class Connection:
                 break
         if not data:
             return False
-        self._in = self._in[self._at :] + data if self._at < len(self._in) else data
+        self._in = self._in[self._at :] + data if self._in else data
         self._at = 0
         self.heard = self._clock.ticks_ms()
         return True
@@ -74,29 +78,30 @@ class Connection:
                 line = self._in[self._at : end]
                 self._at = end + 1
                 return line[:-1] if line.endswith(b"\r") else line
-            if not await self._receive():
+            if not await self.receive():
                 return None
 
     async def read(self, count=_RECEIVE):
-        """Up to `count` bytes of what follows; fewer only at its end. Of a body, never more than was announced."""
-        if self.beat is None:
-            count = min(count, self.unread)
+        """Up to `count` bytes of the body, never more than was announced; fewer only at its end."""
+        count = min(count, self.unread)
         data = b""
         while len(data) < count:
-            if self._at >= len(self._in) and not await self._receive():
+            if self._at >= len(self._in) and not await self.receive():
                 break
             piece = self._in[self._at : self._at + count - len(data)]
             self._at += len(piece)
             data = data + piece if data else piece
-        if self.unread:
-            self.unread -= len(data)
+        self.unread -= len(data)
         return data
 
-    async def readexactly(self, count):
-        data = await self.read(count)
-        if len(data) != count:
-            raise OSError(errno.ECONNRESET)
-        return data
+    def peek(self, count):
+        """The next `count` bytes, None while they are not all there."""
+        end = self._at + count
+        return self._in[self._at : end] if end <= len(self._in) else None
+
+    def skip(self, count):
+        """Go past bytes that were looked at."""
+        self._at += count
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -141,7 +146,7 @@ class Connection:
         """Read and forget up to `count` bytes, so that closing does not tear our answer out of the network."""
         count -= len(self._in) - self._at
         self._at = len(self._in)
-        while count > 0 and await self._receive():
+        while count > 0 and await self.receive():
             count -= len(self._in)
             self._at = len(self._in)
 

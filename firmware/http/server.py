@@ -116,6 +116,8 @@ class Server:
     async def _serve(self, connection):
         try:
             await self._answer(connection)
+            if connection.session:
+                await connection.session
         except asyncio.CancelledError:
             pass  # too late
         except OSError as error:
@@ -133,19 +135,17 @@ class Server:
 
     async def _answer(self, connection):
         failed = False
-        request = None
         try:
             request = await read_request(self.web, connection)
             if request is None:
                 return
-        except ApiError as error:
-            response = error.response()
-            failed = True
-        if request:
             connection.allow(_HANDLE_MS, _HANDLE_MS)
             response = await self.web.dispatch_request(request)
             if response is Response.already_handled:
                 return
+        except ApiError as error:
+            response = error.response()
+            failed = True
         connection.allow(_HANDLE_MS, _HANDLE_MS)
         try:
             await _write(connection, response)

@@ -2,39 +2,15 @@
 
 from firmware import live as field
 from firmware.http.api import reply
+from firmware.http.battery import measured
 
 
 def battery(live):
     """The `battery` object of the status; everything but `status` is None while disconnected."""
-    if not live.connected():
-        keys = ("voltage_mv", "current_ma", "soc_percent", "soh_percent", "temperature_c", "cells_count")
-        values = dict.fromkeys(keys)
-    else:
-        values = measured(live)
-        values["cells_count"] = live.get(field.CELL_COUNT)
+    values = dict(measured(live))
+    values["cells_count"] = live.get(field.CELL_COUNT) if live.connected() else None
     values["status"] = live.status()
     return values
-
-
-def measured(live):
-    """What /api/status and /ws/telemetry say alike of a connected battery."""
-    return {
-        "voltage_mv": live.get(field.VOLTAGE),
-        "current_ma": live.get(field.CURRENT),
-        "soc_percent": whole(live.get(field.SOC)),
-        "soh_percent": whole(live.get(field.SOH)),
-        "temperature_c": tenths(live.temperature()),
-    }
-
-
-def whole(hundredths):
-    """Whole percent, rounded down, of 0.01 %; None stays None."""
-    return None if hundredths is None else hundredths // 100
-
-
-def tenths(value):
-    """0.1 C as the number that JSON shows; None stays None."""
-    return None if value is None else value / 10
 
 
 def mqtt_state(parts):

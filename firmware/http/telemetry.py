@@ -5,32 +5,31 @@ import json
 from micropython import const
 from firmware import live as field
 from firmware.http import ws
-from firmware.http.status import battery
+from firmware.http.battery import measured
 
 _PERIOD_MS = const(1000)
+_SIZE = const(1280)  # about the bytes of a message with 16 cells
 _PROTECTIONS = ("ov", "uv", "oc_charge", "oc_discharge", "temp_high", "temp_low")
 
 
-def _has(bits, bit):
-    return bool(bits >> bit & 1)
-
-
 def protection(live):
-    """The `protection` object: from the active events of the BMS, and by its thresholds while those are not known.
+    """The values of _PROTECTIONS: from the active events of the BMS, and by its thresholds while those are not known.
 
     Bits: tinybms_uart facts 11; fault 0x00 + n is bit n of FAULTS, warning 0x30 + n bit n of WARNINGS.
     """
+    if not live.connected():
+        return (None,) * 6
     faults, warnings = live.get(field.FAULTS), live.get(field.WARNINGS)
     if faults is None or warnings is None:
         return _by_thresholds(live)
-    return {
-        "ov": _has(faults, 0x03),
-        "uv": _has(faults, 0x02) or _has(warnings, 0x01),
-        "oc_charge": _has(faults, 0x06) or _has(faults, 0x07),
-        "oc_discharge": _has(faults, 0x05),
-        "temp_high": _has(faults, 0x04),
-        "temp_low": _has(faults, 0x0A) or _has(warnings, 0x07),
-    }
+    return (
+        faults & 1 << 0x03 != 0,
+        faults & 1 << 0x02 != 0 or warnings & 1 << 0x01 != 0,
+        faults & (1 << 0x06 | 1 << 0x07) != 0,
+        faults & 1 << 0x05 != 0,
+        faults & 1 << 0x04 != 0,
+        faults & 1 << 0x0A != 0 or warnings & 1 << 0x07 != 0,
+    )
 
 
 def _over(value, limit):
@@ -39,44 +38,55 @@ def _over(value, limit):
 
 
 def _by_thresholds(live):
-    current, temperature = live.get(field.CURRENT), live.temperature()
-    draw = None if current is None else -current
-    return {
-        "ov": _over(live.get(field.CELL_MAX), live.get(field.SET_OV)),
-        "uv": _over(live.get(field.SET_UV), live.get(field.CELL_MIN)),
-        "oc_charge": _over(current, live.get(field.SET_CHARGE_OC)),
-        "oc_discharge": _over(draw, live.get(field.SET_DISCHARGE_OC)),
-        "temp_high": _over(temperature, live.get(field.SET_HOT)),
-        "temp_low": _over(live.get(field.SET_COLD), temperature),
-    }
+    get = live.get
+    current, temperature = get(field.CURRENT), live.temperature()
+    return (
+        _over(get(field.CELL_MAX), get(field.SET_OV)),
+        _over(get(field.SET_UV), get(field.CELL_MIN)),
+        _over(current, get(field.SET_CHARGE_OC)),
+        _over(None if current is None else -current, get(field.SET_DISCHARGE_OC)),
+        _over(temperature, get(field.SET_HOT)),
+        _over(get(field.SET_COLD), temperature),
+    )
+
+
+def _values(pairs):
+    """JSON text of each (name, value), as it follows others in an object."""
+    for name, value in pairs:
+        yield ', "%s": %s' % (name, json.dumps(value))
 
 
 def _cells(live):
     """JSON text of each cell, in pack order (index 0 is pack cell 1, the most negative)."""
     balancing = live.get(field.BALANCING) or 0
+    comma = ""
     for i in range(live.get(field.CELL_COUNT) or 0):
-        voltage = live.get(field.CELL + i)
-        yield '{"index":%d,"voltage_mv":%s,"balancing":%s}' % (
-            i,
-            "null" if voltage is None else voltage,
-            "true" if balancing >> i & 1 else "false",
-        )
+        voltage = json.dumps(live.get(field.CELL + i))
+        yield '%s{"index":%d,"voltage_mv":%s,"balancing":%s}' % (comma, i, voltage, json.dumps(balancing >> i & 1 == 1))
+        comma = ","
 
 
-def message(live, board):
-    """The telemetry message as JSON text. Everything is null, and `cells` empty, while disconnected."""
-    connected = live.connected()
-    values = battery(live)
-    del values["cells_count"]
-    status = values.pop("status")
-    values["type"] = "battery_data"
-    values["timestamp_ms"] = board.epoch_ms()
-    values["age_ms"] = live.age_ms()
-    values["status"] = status
-    values["protection"] = protection(live) if connected else dict.fromkeys(_PROTECTIONS)
-    values["cvl_mv"], values["ccl_ma"], values["dcl_ma"] = live.get(field.CVL), live.get(field.CCL), live.get(field.DCL)
-    cells = ",".join(_cells(live)) if connected else ""
-    return json.dumps(values)[:-1] + ', "cells": [' + cells + "]}"
+def pieces(live, board):
+    """The telemetry message as pieces of JSON text. Everything is null, and `cells` empty, while disconnected."""
+    head = '{"type": "battery_data", "timestamp_ms": %d, "age_ms": %d, "status": "%s"'
+    yield head % (board.epoch_ms(), live.age_ms(), live.status())
+    yield from _values(measured(live))
+    cvl, ccl, dcl = live.get(field.CVL), live.get(field.CCL), live.get(field.DCL)
+    yield from _values((("cvl_mv", cvl), ("ccl_ma", ccl), ("dcl_ma", dcl)))
+    yield ', "protection": {'
+    comma = ""
+    for name, value in zip(_PROTECTIONS, protection(live)):
+        yield '%s"%s": %s' % (comma, name, json.dumps(value))
+        comma = ", "
+    yield '}, "cells": ['
+    if live.connected():
+        yield from _cells(live)
+    yield "]}"
+
+
+def frame(live, board):
+    """The message as a frame."""
+    return ws.frame_of(pieces(live, board), _SIZE)
 
 
 class Telemetry:
@@ -91,18 +101,20 @@ class Telemetry:
     async def serve(self, request):
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
-        live, board = self._parts.live, self._parts.board
-        return await ws.serve(
-            self._app, request, (), None, size=3, first=lambda: message(live, board), joined=self._queues
-        )
+        return await ws.serve(self._app, request, (), None, size=3, first=self._frame, joined=self._queues)
+
+    def _frame(self):
+        return frame(self._parts.live, self._parts.board)
 
     async def _run(self):
-        await asyncio.sleep_ms(_PERIOD_MS)
-        while self._queues:
-            frame = ws.text_frame(message(self._parts.live, self._parts.board))
-            for queue in self._queues:
-                queue.put(ws.FRAME, frame)
+        while True:
             await asyncio.sleep_ms(_PERIOD_MS)
+            if not self._queues:
+                break
+            made = self._frame()
+            for queue in self._queues:
+                queue.put(ws.FRAME, made)
+            made = None  # not kept while this waits
 
 
 def register(app, parts):

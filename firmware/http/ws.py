@@ -16,6 +16,7 @@ CLIENTS_MAX = const(3)
 _PING_MS = const(20_000)  # of silence
 _DROP_MS = const(50_000)
 _MESSAGE_MAX = const(512)  # a client has nothing longer to say than {"type": "ping"}
+_GROW = const(128)  # bytes by which a frame that turns out longer grows
 _FLOOD = const(40)  # messages in one second that end the connection
 
 _TEXT = const(1)
@@ -46,26 +47,58 @@ def text_frame(text):
     return frame(_TEXT, text.encode())
 
 
-async def read_frame(connection):
-    """(opcode, payload) of the next frame of the client. Raises BadFrame, OSError.
+def frame_of(pieces, size):
+    """One text frame whose ASCII text comes in pieces from a generator; `size` is about how long the text is."""
+    buffer = bytearray(4 + size)  # the only large block: written in place, and sent as it is
+    end = 4
+    for piece in pieces:
+        start, end = end, end + len(piece)
+        if end > len(buffer):
+            buffer.extend(bytes(end - len(buffer) + _GROW))
+        buffer[start:end] = piece.encode()
+    size = end - 4
+    start = 0 if size >= 126 else 2
+    buffer[start] = 0x80 | _TEXT
+    if start:
+        buffer[3] = size
+    else:
+        buffer[1] = 126
+        buffer[2] = size >> 8
+        buffer[3] = size & 0xFF
+    return memoryview(buffer)[start:end]
+
+
+def take_frame(connection):
+    """(opcode, payload) of the next frame of the client, None while it is not all there. Raises BadFrame.
 
     A client has nothing long to say, so messages in fragments are refused.
     """
-    first, size = await connection.readexactly(2)
-    if first & 0xF0 != 0x80 or not size & 0x80:
+    head = connection.peek(2)
+    if head is None:
+        return None
+    opcode, size = head[0] & 0x0F, head[1] & 0x7F
+    if head[0] & 0xF0 != 0x80 or not head[1] & 0x80:
         raise BadFrame  # a fragment, reserved bits, or not masked
-    opcode = first & 0x0F
-    size &= 0x7F
     if opcode not in (_TEXT, _BINARY, CLOSE, _PING, _PONG) or (opcode >= CLOSE and size > 125):
         raise BadFrame
+    start = 6
     if size == 126:
-        size = int.from_bytes(await connection.readexactly(2), "big")
-    if size > _MESSAGE_MAX or size == 127:
+        start = 8
+        head = connection.peek(4)
+        if head is None:
+            return None
+        size = head[2] << 8 | head[3]
+    elif size == 127:
+        size = _MESSAGE_MAX + 1
+    if size > _MESSAGE_MAX:
         raise BadFrame
-    mask = await connection.readexactly(4)
-    payload = bytearray(await connection.readexactly(size))
+    data = connection.peek(start + size)
+    if data is None:
+        return None
+    connection.skip(start + size)
+    payload = bytearray(data[start:])
     for i in range(size):
-        payload[i] ^= mask[i & 3]
+        payload[i] ^= data[start - 4 + (i & 3)]
     return opcode, bytes(payload)
 
 
@@ -78,27 +111,44 @@ def accept_key(key):
 class Client:
     """One WebSocket. `convert(topic, payload)` gives the message (a dict), or None for nothing to send."""
 
-    def __init__(self, parts, connection, queue, convert):
-        self._parts = parts
-        self._queue = queue
-        self._convert = convert
+    def __init__(self, app, connection, convert):
+        self._app = app
         self._connection = connection
+        self._convert = convert
+        self._queue = None
         self._pinged = False
 
-    async def run(self):
-        """Until the client leaves, misbehaves or is too slow."""
-        self._connection.allow(0)
-        self._connection.beat = self._beat
-        reader = asyncio.create_task(self._read())
+    async def run(self, topics, size, opening, joined):
+        """Until the client leaves, misbehaves or is too slow. See `serve`; `opening` is a frame to send first, or None."""
+        app, connection = self._app, self._connection
+        bus = app.parts.bus
+        queue = self._queue = bus.queue(topics, size)
+        app.sockets += 1
+        reader = None
         try:
+            if joined is not None:
+                joined.append(queue)
+            if opening is not None:
+                queue.put(FRAME, opening)
+                opening = None
+            connection.allow(0)
+            connection.beat = self._beat
+            reader = asyncio.create_task(self._read())
             await self._write()
         finally:
-            reader.cancel()
-            self._connection.beat = _never
+            app.sockets -= 1
+            bus.close(queue)
+            if joined is not None and queue in joined:
+                joined.remove(queue)
+            connection.beat = None
+            if reader:
+                reader.cancel()
 
     async def _write(self):
         connection = self._connection
+        await connection.flush()
         while True:
+            payload = None  # nothing of the last message stays while this waits
             topic, payload = await self._queue.get()
             if topic == FRAME:
                 await connection.awrite(payload)
@@ -108,7 +158,7 @@ class Client:
                 return
             else:
                 if topic == PONG:
-                    message = {"type": "pong", "timestamp_ms": self._parts.board.epoch_ms()}
+                    message = {"type": "pong", "timestamp_ms": self._app.parts.board.epoch_ms()}
                 else:
                     message = self._convert(topic, payload)
                 if message is None:
@@ -117,13 +167,18 @@ class Client:
             await connection.flush()
 
     async def _read(self):
-        clock = self._parts.board
+        clock, connection = self._app.parts.board, self._connection
         since = clock.ticks_ms()
         count = 0
         reason = b"\x03\xea"  # 1002, protocol error
         try:
             while True:
-                opcode, payload = await read_frame(self._connection)
+                found = take_frame(connection)
+                if found is None:
+                    if not await connection.receive():
+                        break
+                    continue
+                opcode, payload = found
                 self._pinged = False
                 now = clock.ticks_ms()
                 if clock.ticks_diff(now, since) > 1000:
@@ -145,16 +200,12 @@ class Client:
 
     def _beat(self, now):
         """The server calls this twice a second."""
-        silent = self._parts.board.ticks_diff(now, self._connection.heard)
+        silent = self._app.parts.board.ticks_diff(now, self._connection.heard)
         if silent > _DROP_MS:
             self._connection.task.cancel()
         elif silent > _PING_MS and not self._pinged:
             self._pinged = True
             self._queue.put(FRAME, frame(_PING, b""))
-
-
-def _never(now):
-    pass
 
 
 def _is_ping(payload):
@@ -168,8 +219,9 @@ def _is_ping(payload):
 async def serve(app, request, topics, convert, size=8, first=None, joined=None):
     """Turn the request into a WebSocket that gets `convert(topic, payload)` (a dict, or None) of each publish on `topics`.
 
-    `first`: gives the text of a message sent at once; `joined`: a list that holds the client's queue while it is connected.
-    Raises ApiError 400 (no handshake), 503 (too many clients, low memory).
+    `first`: gives the frame that is sent at once; `joined`: a list that holds the client's queue while it is connected.
+    The server runs the WebSocket when all of the request is forgotten. Raises ApiError 400 (no handshake), 503 (too many
+    clients, low memory).
     """
     headers = request.headers
     if request.method != "GET" or headers.get("upgrade", "").lower() != "websocket":
@@ -178,22 +230,13 @@ async def serve(app, request, topics, convert, size=8, first=None, joined=None):
         raise ApiError(400, "WEBSOCKET_EXPECTED", "Bad request", "Sec-WebSocket-Key and version 13 are needed")
     if app.sockets >= CLIENTS_MAX or app.low_memory():
         raise ApiError(503, "TOO_MANY_CLIENTS", "Service unavailable", "at most %d WebSockets" % CLIENTS_MAX)
-    parts = app.parts
-    app.sockets += 1
-    queue = parts.bus.queue(topics, size)
-    if joined is not None:
-        joined.append(queue)
-    try:
-        stream = request.stream
-        await stream.awrite(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
-        await stream.awrite(b"Sec-WebSocket-Accept: " + accept_key(headers["sec-websocket-key"]) + b"\r\n\r\n")
-        if first is not None:
-            await stream.awrite(text_frame(first()))
-        await stream.flush()
-        await Client(parts, stream, queue, convert).run()
-    finally:
-        parts.bus.close(queue)
-        app.sockets -= 1
-        if joined is not None:
-            joined.remove(queue)
+    connection = request.stream
+    opening = None if first is None else first()
+    session = Client(app, connection, convert).run(topics, size, opening, joined)
+    await connection.awrite(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        + accept_key(headers["sec-websocket-key"])
+        + b"\r\n\r\n"
+    )  # collected: this does not wait
+    connection.session = session
     return Response.already_handled
