@@ -19,7 +19,7 @@ from firmware.system.tasks import NotStartable, Tasks  # noqa: E402
 VERSION = "0.1.0"
 
 _SUPERVISE_MS = const(1000)
-_IDLE_TURNS = const(10)  # seconds after which unused parts of the configuration are forgotten, and over which load is measured
+_IDLE_TURNS = const(10)  # seconds between looks at what is not used any more, and over which the load is measured
 
 
 class App:

@@ -7,6 +7,7 @@ never breaks the publisher or the others.
 
 import asyncio
 from micropython import const
+from firmware import lazy
 
 # topic: what is published with it
 POLL = const(0)  # None: a good poll is in the live snapshot
@@ -121,17 +122,4 @@ class Bus:
 
     def metrics(self):
         """The object of `/api/event-bus/metrics`."""
-        depth = most = dropped = 0
-        for queue in self._all_queues:
-            depth += len(queue)
-            most = max(most, len(queue._items))
-            dropped += queue.dropped
-        direct = sum(len(functions) for functions in self._direct)
-        return {
-            "total_publishes": self.publishes,
-            "total_subscriptions": self.subscriptions,
-            "active_subscriptions": direct + len(self._all_queues),
-            "queue_length": depth,
-            "queue_max": most,
-            "dropped_events": dropped + self._dropped_closed,
-        }
+        return lazy.once("system.bus_metrics").metrics(self)

@@ -39,8 +39,7 @@ class Bms:
         """What is asked for rarely: `bms.read(...)` is `read(bms, ...)` of commands.py, loaded for it and forgotten."""
         if name == "catalogue":  # the settings for people
             return lazy.load("bms.catalogue")
-        function = getattr(lazy.load("bms.commands"), name)
-        lazy.drop("bms.commands")
+        function = getattr(lazy.once("bms.commands"), name)
         return lambda *args: function(self, *args)
 
     async def run(self):

@@ -67,8 +67,7 @@ class Events:
         if old and not kept and len(fresh) == CAPACITY:  # more happened than the ring holds
             anew = True
         if len(fresh) > 1:
-            fresh = lazy.load("bms.order").oldest_first(fresh, self.base)
-            lazy.drop("bms.order")
+            fresh = lazy.once("bms.order").oldest_first(fresh, self.base)
         ring = (kept + fresh)[-CAPACITY:]
         for i, entry in enumerate(ring):
             self._ring[4 * i : 4 * i + 4] = entry

@@ -214,28 +214,25 @@ class Link:
     def _found(self):
         """The parser holds a reply: deliver it, or count it as a double; then what lies behind it."""
         parser = self._parser
+        counters = self.counters
         while True:
-            self._deliver()
+            self._answered = self._clock.ticks_ms()
+            if self._surplus:
+                self._surplus -= 1
+            if not self._waiting:
+                counters.doubled += 1
+            else:
+                copy(parser.buf, parser.at, self.frame, 0, parser.length)
+                if self.frame[1]:
+                    self._finish(parser.length)
+                else:
+                    counters.nacks += 1
+                    if self.frame[3] == 1 and self._resend:  # it saw a damaged request: the watcher sends again at once
+                        self._deadline = self._answered
+                    else:
+                        self._finish(NACKED)
             if self._bus.wants(topics.UART_FRAME):
                 frame = memoryview(parser.buf)[parser.at : parser.at + parser.length]
                 self._bus.publish(topics.UART_FRAME, ("RX", bytes(frame)))
             if not parser.more():
                 return
-
-    def _deliver(self):
-        parser = self._parser
-        self._answered = self._clock.ticks_ms()
-        if self._surplus:
-            self._surplus -= 1
-        if not self._waiting:
-            self.counters.doubled += 1
-            return
-        copy(parser.buf, parser.at, self.frame, 0, parser.length)
-        if self.frame[1]:
-            self._finish(parser.length)
-            return
-        self.counters.nacks += 1
-        if self.frame[3] == 1 and self._resend:  # it saw a damaged request: let the watcher send again at once
-            self._deadline = self._answered
-        else:
-            self._finish(NACKED)

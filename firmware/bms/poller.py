@@ -196,10 +196,14 @@ class Poller:
             await self._read_events()
         elif block == _VERSION:
             await self._version()
-        elif block == _STATISTICS:
-            await self._statistics()
-        elif await self._settings() == _REFUSED:
-            self._ready = False  # settings that cannot be: no poll counts until they can
+        elif block == _SETTINGS:
+            if await self._settings() == _REFUSED:
+                self._ready = False  # settings that cannot be: no poll counts until they can
+        else:
+            result = await self._link.request(self._tx_statistics, frames.READ, 2 * registers.STATISTICS_COUNT)
+            if result > 0:
+                registers.statistics(self._link.frame, self._live.data)
+            self._statistics_due = self._in(_STATISTICS_MS if result > 0 else _RETRY_MS)
 
     def _in(self, ms):
         return self._clock.ticks_add(self._clock.ticks_ms(), ms)
@@ -231,12 +235,6 @@ class Poller:
                 data[field] = fields.ABSENT
             self._version_due = self._in(_SETTINGS_MS)
         return result
-
-    async def _statistics(self):
-        result = await self._link.request(self._tx_statistics, frames.READ, 2 * registers.STATISTICS_COUNT)
-        if result > 0:
-            registers.statistics(self._link.frame, self._live.data)
-        self._statistics_due = self._in(_STATISTICS_MS if result > 0 else _RETRY_MS)
 
     async def _read_events(self, anew=False, status=0):
         """`anew`: the list belongs to a battery that is new or back; `status`: of a poll that is not in the snapshot yet."""

@@ -18,7 +18,7 @@ class Host(Board):
         super().__init__()
         self.time_valid = True
         self._epoch_offset = time.time_ns() // 1_000_000
-        hostinfo = lazy.load("board.hostinfo")
+        hostinfo = lazy.once("board.hostinfo")
         self.options = hostinfo.parse(argv)
         self.http_host = self.options["host"]
         self.http_port = int(self.options["port"])
@@ -30,8 +30,7 @@ class Host(Board):
 
     def __getattr__(self, name):
         """What is asked for rarely: `board.network()` is `network(board)` of hostinfo.py."""
-        function = getattr(lazy.load("board.hostinfo"), name)
-        lazy.drop("board.hostinfo")
+        function = getattr(lazy.once("board.hostinfo"), name)
         return lambda *args: function(self, *args)
 
     def ticks_ms(self):
