@@ -145,10 +145,28 @@ def schemas():
     alert = obj(
         ("alert_id", "type", "severity", "status", "message", "timestamp_ms"),
         alert_id=INT, type=INT, severity=INT, status=INT, message=STR, timestamp_ms=STAMP, ack_timestamp_ms=maybe(INT),
+        clear_timestamp_ms=maybe(INT),
     )  # fmt: skip
+    alert["description"] = (
+        "type: 1/2 temperature high/low, 3/4 cell voltage high/low, 5/6 pack voltage, 7/8 discharge/charge current, "
+        "9/10 SoC low/high, 11 imbalance, 12 BMS lost, 13 CAN fault, 14 GX lost, 15 temperature sensor lost, "
+        "16 no external sensor, 17 BMS settings old, 18 settings disagree with the chemistry, "
+        "19 charge control cannot work, 20-25 status changes, 100 + id, 200 + id - 0x30, 300 + id - 0x60 events of the "
+        "BMS. severity: 0 information, 1 warning, 2 critical. status: 0 active, 1 acknowledged, 2 cleared"
+    )
     sample = obj(
         timestamp=STAMP, timestamp_iso=maybe(STR), pack_voltage=maybe(NUM), pack_current=maybe(NUM),
         state_of_charge=maybe(NUM), state_of_health=maybe(NUM), average_temperature=maybe(NUM),
+        cell_spread=maybe(NUM),
+    )  # fmt: skip
+    sample["required"].remove("cell_spread")
+    sample["description"] = (
+        "V, A, %, C. 1m and 15m add the min and max of voltage, current, SoC, temperature and cell voltage"
+    )
+    counted = obj(charged_wh=maybe(NUM), discharged_wh=maybe(NUM), charged_ah=maybe(NUM), discharged_ah=maybe(NUM))
+    energy = obj(
+        lifetime=counted, today=maybe(counted), yesterday=maybe(counted), cycles=maybe(NUM), full_charges=maybe(INT), high_soc_s=INT,
+        high_soc_percent=INT, records={"type": "object", "additionalProperties": maybe(NUM)},
     )  # fmt: skip
     register = obj(
         ("key", "address", "group", "label", "unit", "type", "scale", "value", "min", "max", "default"),
@@ -164,6 +182,7 @@ def schemas():
         "BatteryStatus": status,
         "Alert": alert,
         "Sample": sample,
+        "Energy": energy,
         "Register": register,
         "Config": obj(**{name: group_answer(name) for name in schema.GROUPS}),
     }
@@ -319,13 +338,6 @@ def other_paths():
                 obj(cvl_mv=maybe(INT), ccl_ma=maybe(INT), dcl_ma=maybe(INT), state=STR, reasons=reasons, age_ms=INT),
             )
         },
-        "/api/history": {
-            "get": operation(
-                "Samples of the running history",
-                obj(("total", "samples"), total=INT, samples=array(ref("Sample"))),
-                params=page[:1],
-            )
-        },
         "/api/alerts/active": {"get": operation("Active alerts", obj(alerts=array(ref("Alert")), count=INT))},
         "/api/alerts/history": {
             "get": operation(
@@ -381,6 +393,30 @@ def other_paths():
     }  # fmt: skip
 
 
+def history_paths():
+    limit = query("limit", whole(1, 1000000), "the newest so many")
+    samples = obj(
+        ("total", "samples"), total=INT, samples=array(ref("Sample")), returned=INT, interval_ms=INT, capacity=INT,
+        resolution=STR, file=STR,
+    )  # fmt: skip
+    which = words("minutes", "quarters")
+    resolution = query("resolution", words("live", "1m", "15m"))
+    files = obj(files=array({"type": "object"}))
+    return {
+        "/api/history": {"get": operation("Samples, old to new", samples, params=[limit, resolution])},
+        "/api/history/files": {"get": operation("What the archive holds", files)},
+        "/api/history/archive": {
+            "get": operation("Samples of a file of the archive", samples, params=[limit, query("file", which)])
+        },
+        "/api/history/download": {
+            "get": operation(
+                "The archive as CSV", STR, params=[limit, query("file", which), resolution], content="text/csv"
+            )
+        },
+        "/api/energy": {"get": operation("Energy and charge through the gateway, records", ref("Energy"))},
+    }
+
+
 def document():
     return {
         "openapi": "3.1.0",
@@ -391,7 +427,7 @@ def document():
             "(user admin) on everything that changes something, on secrets, and with auth.protect_reads on everything. "
             "WebSockets: /ws/telemetry, /ws/events, /ws/uart, /ws/can, /ws/alerts; each answers {\"type\": \"ping\"}.",
         },
-        "paths": {**system_paths(), **config_paths(), **other_paths()},
+        "paths": {**system_paths(), **config_paths(), **other_paths(), **history_paths()},
         "components": {
             "schemas": schemas(),
             "securitySchemes": {"admin": {"type": "http", "scheme": "basic"}},
