@@ -6,6 +6,7 @@ at a time.
 """
 
 import asyncio
+import gc
 import json
 import os
 from micropython import const
@@ -133,6 +134,7 @@ class Session:
         finally:
             for name in ("mqtt.opening", "mqtt.tls", "mqtt.peer"):
                 drop(name)
+            self._tidy()
         part.connected, part.verified, part.last_error = True, connection.verified, ""
         broker = part.status()["broker"]
         self.parts.bus.publish(topics.EVENT, ("MQTT_CONNECTED", {"broker": broker}))
@@ -223,7 +225,9 @@ class Session:
                 return True
             if self.part.config_due:
                 self.part.config_due = False
+                gc.collect()
                 await self._publish("config", self._config())
+                self._tidy()
                 return True
             if (
                 live.polls != self._polls
@@ -278,6 +282,11 @@ class Session:
         self.part.sent += 1
         return True
 
+    def _tidy(self):
+        """What was loaded for a moment must not add up."""
+        self.parts.config.release()
+        gc.collect()
+
     def _config(self):
         pieces = self.parts.config.pieces
         size = sum(len(piece.encode()) for piece in pieces())
@@ -294,6 +303,7 @@ class Session:
 
     async def _discovery(self, what):
         await getattr(once("mqtt.discovery"), what)(self)
+        self._tidy()
 
     def _on_message(self, topic, payload):
         """The reader calls this for each message."""
