@@ -9,9 +9,9 @@ from micropython import const
 from firmware.bms.crc import copy, crc16
 
 LONGEST = const(259)  # reply to "read 127 registers"
-CHUNK = const(256)  # most bytes fed at once
+CHUNK = const(128)  # most bytes fed at once; a poll's reply of 117 fits
 _START = b"\xaa"
-_SIZE = const(520)  # an unfinished reply and a chunk
+_SIZE = const(387)  # an unfinished reply and a chunk
 READ = const(0x03)
 WRITE_ONE = const(0x0D)
 WRITE = const(0x10)

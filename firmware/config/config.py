@@ -17,10 +17,6 @@ class ConfigError(ValueError):
         super().__init__(self.details)
 
 
-def _load(name):
-    return lazy.load("config." + name)
-
-
 class Config:
     """All settings of the gateway.
 
@@ -47,9 +43,9 @@ class Config:
         `initial`: path of a JSON file in the form of GET /api/config. It counts as long as nothing is stored, and is not stored
         itself before something is changed. Raises ConfigError when that file is missing or bad.
         """
-        stored, self.problem = _load("store").read(self.directory)
+        stored, self.problem = lazy.load("config.store").read(self.directory)
         if stored is not None:
-            rules = _load("rules")
+            rules = lazy.load("config.rules")
             self.stored, self.problem = rules.usable(stored)
             self.problem = self.problem or rules.conflict_text(self, self.check)
         elif initial:
@@ -65,7 +61,7 @@ class Config:
     def __getitem__(self, key):
         """As `get`, for a value that is asked for once: it loads the schema and keeps nothing."""
         self._idle = False
-        row = _load("schema").find(key)
+        row = lazy.load("config.schema").find(key)
         if row is None:
             raise KeyError(key)
         return self.value_of(row)
@@ -77,7 +73,8 @@ class Config:
 
     def __getattr__(self, name):
         """What is asked for rarely: `config.update(obj)` is `update(config, obj)` of form.py, loaded for it."""
-        function = getattr(self._form(), name)
+        self._idle = False
+        function = getattr(lazy.load("config.form"), name)
         return lambda *args: function(self, *args)
 
     def idle(self):
@@ -90,7 +87,3 @@ class Config:
         """Drop what was loaded when asked."""
         for name in _LAZY:
             lazy.drop("config." + name)
-
-    def _form(self):
-        self._idle = False
-        return _load("form")
