@@ -166,7 +166,8 @@ def schemas():
     counted = obj(charged_wh=maybe(NUM), discharged_wh=maybe(NUM), charged_ah=maybe(NUM), discharged_ah=maybe(NUM))
     energy = obj(
         lifetime=counted, today=maybe(counted), yesterday=maybe(counted), cycles=maybe(NUM),
-        full_charges=maybe(INT), high_soc_s=INT, high_soc_percent=INT, records={"type": "object", "additionalProperties": maybe(NUM)},
+        full_charges=maybe(INT), high_soc_s=INT, high_soc_percent=INT,
+        records={"type": "object", "additionalProperties": maybe(NUM)},
     )  # fmt: skip
     register = obj(
         ("key", "address", "group", "label", "unit", "type", "scale", "value", "min", "max", "default"),
