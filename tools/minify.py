@@ -3,6 +3,8 @@ table of names there, and modules that share short names share both.
 
 Only names that begin with one underscore, are defined in one module and are mentioned in no other are touched. Modules whose
 classes inherit from one another count as one, so that two attributes of an object never get the same short name.
+
+Parameters that no call gives by name are shortened too, with the same few names in every function.
 """
 
 import ast
@@ -124,9 +126,73 @@ def minify(sources, names, apply):
                 mine = short[family[path]]
                 if name not in mine:
                     mine[name] = next(pools[family[path]])
-    return {
+    shortened = {
         path: apply(source, list(_edits(trees[path], source, {
             name: new for name, new in short[family[path]].items() if where[name] == {path}
         })))
         for path, source in sources.items()
     }  # fmt: skip
+    return {path: apply(source, edits) for path, (source, edits) in _parameters(shortened).items()}
+
+
+# -- parameters --------------------------------------------------------------------------------------------------------
+
+_FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_SCOPES = _FUNCTIONS | ast.ClassDef | ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp
+
+
+def _parameters(sources):
+    """{path: (source, edits)}: parameters that nobody gives by name, shortened."""
+    trees = {path: ast.parse(source) for path, source in sources.items()}
+    by_name = set()
+    for tree in trees.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword):
+                if node.arg is None:
+                    raise ValueError("a call with ** hides which parameters are given by name")
+                by_name.add(node.arg)
+    results = {}
+    for path, tree in trees.items():
+        outer = defaultdict(set)  # function: short names of the functions around it
+        edits = [
+            edit for node in ast.walk(tree) if isinstance(node, _FUNCTIONS) for edit in _shorter(node, by_name, outer)
+        ]  # the outer before the inner
+        results[path] = sources[path], edits
+    return results
+
+
+def _shorter(function, by_name, outer):
+    """Edits that give the parameters of one function short names that nothing in it uses.
+
+    They have no underscore: mpy-cross puts a module's `_x = const(...)` in place of every `_x`, parameters too.
+    """
+    body = function.body if isinstance(function.body, list) else [function.body]
+    inside = [node for statement in body for node in ast.walk(statement)]
+    used = {node.id for node in inside if isinstance(node, ast.Name)}
+    left = set()  # bound or declared anew further inside, or of an f-string, whose columns Python 3.10 tells wrong
+    for node in inside:
+        if isinstance(node, _SCOPES):
+            own = list(ast.walk(node))
+            left |= {part.arg for part in own if isinstance(part, ast.arg)}
+            left |= {part.id for part in own if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+            left.add(getattr(node, "name", ""))
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            left.update(node.names)
+        elif isinstance(node, ast.JoinedStr):
+            left |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        elif isinstance(node, ast.ExceptHandler | ast.alias):
+            left |= {node.name, getattr(node, "asname", None)}
+    arguments = function.args.posonlyargs + function.args.args
+    taken = used | left | outer[function] | {argument.arg for argument in arguments}
+    new_names = (letter for letter in _LETTERS if letter not in taken)
+    names = {}
+    for argument in arguments:
+        name = argument.arg
+        if name != "self" and name not in by_name | left and len(name) > 2:
+            names[name] = next(new_names)
+            yield argument.lineno, argument.col_offset, argument.col_offset + len(name), names[name]
+    for node in inside:
+        if isinstance(node, _FUNCTIONS):
+            outer[node] |= {*names.values(), *outer[function]}
+        if isinstance(node, ast.Name) and node.id in names:
+            yield node.lineno, node.col_offset, node.end_col_offset, names[node.id]

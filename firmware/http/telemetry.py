@@ -1,19 +1,18 @@
 """/ws/telemetry: the battery each second, made once for all clients."""
 
 import asyncio
-import json
 from micropython import const
 from firmware import live as field
 from firmware.http import ws
 from firmware.http.battery import measured
 
 _PERIOD_MS = const(1000)
-_SIZE = const(1280)  # about the bytes of a message with 16 cells
-_PROTECTIONS = ("ov", "uv", "oc_charge", "oc_discharge", "temp_high", "temp_low")
+_SIZE = const(1200)  # about the bytes of a message with 16 cells
+_OTHER_PROTECTIONS = ("uv", "oc_charge", "oc_discharge", "temp_high", "temp_low")
 
 
 def protection(live):
-    """The values of _PROTECTIONS: from the active events of the BMS, and by its thresholds while those are not known.
+    """Values of `ov` and _OTHER_PROTECTIONS, from the active events of the BMS; by its thresholds while those are not known.
 
     Bits: tinybms_uart facts 11; fault 0x00 + n is bit n of FAULTS, warning 0x30 + n bit n of WARNINGS.
     """
@@ -50,38 +49,43 @@ def _by_thresholds(live):
     )
 
 
-def _values(pairs):
-    """JSON text of each (name, value), as it follows others in an object."""
+def _word(value):
+    """What `%s` writes as the JSON of a number, a bool or None."""
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    return "false" if value is False else value
+
+
+def _members(pairs):
+    """JSON of each (name, value), as it follows others in an object."""
     for name, value in pairs:
-        yield ', "%s": %s' % (name, json.dumps(value))
+        yield b',"%s":%s' % (name, _word(value))
 
 
 def _cells(live):
-    """JSON text of each cell, in pack order (index 0 is pack cell 1, the most negative)."""
+    """JSON of each cell, in pack order (index 0 is pack cell 1, the most negative)."""
     balancing = live.get(field.BALANCING) or 0
-    comma = ""
+    form = b'{"index":%d,"voltage_mv":%s,"balancing":%s}'
     for i in range(live.get(field.CELL_COUNT) or 0):
-        voltage = json.dumps(live.get(field.CELL + i))
-        yield '%s{"index":%d,"voltage_mv":%s,"balancing":%s}' % (comma, i, voltage, json.dumps(balancing >> i & 1 == 1))
-        comma = ","
+        yield form % (i, _word(live.get(field.CELL + i)), _word(balancing >> i & 1 == 1))
+        form = b',{"index":%d,"voltage_mv":%s,"balancing":%s}'
 
 
 def pieces(live, board):
-    """The telemetry message as pieces of JSON text. Everything is null, and `cells` empty, while disconnected."""
-    head = '{"type": "battery_data", "timestamp_ms": %d, "age_ms": %d, "status": "%s"'
+    """The telemetry message as pieces of JSON. Everything is null, and `cells` empty, while disconnected."""
+    head = b'{"type":"battery_data","timestamp_ms":%d,"age_ms":%d,"status":"%s"'
     yield head % (board.epoch_ms(), live.age_ms(), live.status())
-    yield from _values(measured(live))
-    cvl, ccl, dcl = live.get(field.CVL), live.get(field.CCL), live.get(field.DCL)
-    yield from _values((("cvl_mv", cvl), ("ccl_ma", ccl), ("dcl_ma", dcl)))
-    yield ', "protection": {'
-    comma = ""
-    for name, value in zip(_PROTECTIONS, protection(live)):
-        yield '%s"%s": %s' % (comma, name, json.dumps(value))
-        comma = ", "
-    yield '}, "cells": ['
+    yield from _members(measured(live))
+    limits = b',"cvl_mv":%s,"ccl_ma":%s,"dcl_ma":%s,"protection":{"ov":%s'
+    ov, *others = protection(live)
+    yield limits % (_word(live.get(field.CVL)), _word(live.get(field.CCL)), _word(live.get(field.DCL)), _word(ov))
+    yield from _members(zip(_OTHER_PROTECTIONS, others))
+    yield b'},"cells":['
     if live.connected():
         yield from _cells(live)
-    yield "]}"
+    yield b"]}"
 
 
 def frame(live, board):

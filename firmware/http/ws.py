@@ -48,14 +48,14 @@ def text_frame(text):
 
 
 def frame_of(pieces, size):
-    """One text frame whose ASCII text comes in pieces from a generator; `size` is about how long the text is."""
+    """One text frame whose text comes in pieces (bytes) from a generator; `size` is about how long the text is."""
     buffer = bytearray(4 + size)  # the only large block: written in place, and sent as it is
     end = 4
     for piece in pieces:
         start, end = end, end + len(piece)
         if end > len(buffer):
             buffer.extend(bytes(end - len(buffer) + _GROW))
-        buffer[start:end] = piece.encode()
+        buffer[start:end] = piece
     size = end - 4
     start = 0 if size >= 126 else 2
     buffer[start] = 0x80 | _TEXT
