@@ -72,22 +72,28 @@ async def _first_frame(live):
 
 
 async def rest(app):
-    """What may wait: HTTP and everything that is only looked at."""
-    from firmware.alerts.alerts import Alerts
-    from firmware.history.energy import Energy
+    """What may wait: HTTP and everything that is only looked at.
+
+    What needs large blocks comes first, each part is made before the next is imported: while the heap has not been cut up yet.
+    """
+    board, start = app.board, app.tasks.start
+    common = (app.live, app.bus, board, app.config, app.log, board.data_dir)
     from firmware.history.history import History
+
+    app.history = History(*common)
+    start("history", app.history.run)
+    from firmware.history.energy import Energy
+
+    app.energy = Energy(*common)
+    start("energy", app.energy.run)
+    from firmware.alerts.alerts import Alerts
+
+    app.alerts = Alerts(app.live, app.bus, board, app.config, app.bms.events, app.can, app.log, board.data_dir)
+    start("alerts", app.alerts.run)
     from firmware.http.server import Server
     from firmware.mqtt.mqtt import Mqtt
     from firmware.net.resolver import Resolver
 
-    board, start = app.board, app.tasks.start
-    app.alerts = Alerts(app.live, app.bus, board, app.config, app.bms.events, app.can, app.log, board.data_dir)
-    start("alerts", app.alerts.run)
-    common = (app.live, app.bus, board, app.config, app.log, board.data_dir)
-    app.history = History(*common)
-    start("history", app.history.run)
-    app.energy = Energy(*common)
-    start("energy", app.energy.run)
     app.resolver = Resolver(board)
     app.mqtt = Mqtt(app, app.resolver)
     start("mqtt", app.mqtt.run)
