@@ -122,6 +122,7 @@ class Connection:
             buffer.out.extend(piece)
             if len(buffer.out) > _SLICE:
                 await self._flush()
+                await asyncio.sleep_ms(0)  # making the pieces takes time, too
         if left:  # it has changed since it was measured: the stream is out of step
             raise Failure("mqtt", "message changed while it was sent")
         await self._flush()

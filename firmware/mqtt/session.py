@@ -29,6 +29,7 @@ _FRAMES = const(16)
 _ANSWERS = const(8)
 _COMMANDS = const(8)
 _COMMAND_MS = const(50)
+_PIECES = const(16)  # of the configuration, about one each key, looked up without a pause
 
 
 async def run(part):
@@ -226,7 +227,7 @@ class Session:
             if self.part.config_due:
                 self.part.config_due = False
                 gc.collect()
-                await self._publish("config", self._config())
+                await self._publish("config", await self._config())
                 self._tidy()
                 return True
             if (
@@ -287,9 +288,13 @@ class Session:
         self.parts.config.release()
         gc.collect()
 
-    def _config(self):
+    async def _config(self):
         pieces = self.parts.config.pieces
-        size = sum(len(piece.encode()) for piece in pieces())
+        size = 0
+        for i, piece in enumerate(pieces()):
+            size += len(piece.encode())
+            if i % _PIECES == 0:
+                await asyncio.sleep_ms(0)
         return client.Body(size, (piece.encode() for piece in pieces()))
 
     # -- Home Assistant and commands: loaded for the moment ----------------------------------------------------------------
