@@ -6,6 +6,7 @@ admin password to be set. It gives `reply(...)`, `stream(...)` or raises ApiErro
 """
 
 import json
+from firmware import lazy
 from microdot import Response
 from microdot.microdot import HTTPException
 
@@ -27,24 +28,11 @@ class ApiError(HTTPException):
         return reply(body, self.status_code, self.headers)
 
 
-_REASONS = (
-    "200 OK,202 Accepted,400 Bad Request,401 Unauthorized,403 Forbidden,404 Not Found,405 Method Not Allowed,"
-    "413 Payload Too Large,415 Unsupported Media Type,429 Too Many Requests,500 Internal Server Error,"
-    "503 Service Unavailable,"
-)
-
-
-def reason(status):
-    """The reason phrase of a status code."""
-    at = _REASONS.find("%d " % status)
-    return "Error" if at < 0 else _REASONS[at + 4 : _REASONS.find(",", at)]
-
-
 def _response(body, status, more):
     headers = dict(_JSON)
     if more:
         headers.update(more)
-    return Response(body, status, headers, reason(status))
+    return Response(body, status, headers, "OK" if status == 200 else lazy.once("http.errors").reason(status))
 
 
 def reply(body, status=200, headers=None):
@@ -62,12 +50,6 @@ def stream(body, status=200, headers=None):
 def pieces_of_json(text):
     """A JSON answer whose text comes in pieces from the generator `text`."""
     return _response(text, 200, None)
-
-
-def error_of(status, headers=None):
-    """The ApiError that says no more than its status."""
-    name = reason(status)
-    return ApiError(status, name.upper().replace(" ", "_"), name, "", headers)
 
 
 def guarded(handler):

@@ -2,18 +2,16 @@
 
 import asyncio
 import gc
-import os
-import socket
 from asyncio import core
 from micropython import const
 from microdot import Response
+from firmware import lazy
 from firmware.http.api import ApiError
 from firmware.http.connection import Connection
 from firmware.http.request import read_request
 from firmware.http.web import Web
 
 CONNECTIONS_MAX = const(6)
-_BACKLOG = const(5)
 _REQUEST_MS = const(10_000)  # to send the request
 _HANDLE_MS = const(60_000)  # to answer it; an upload extends this as it goes
 _FILE_PIECE = const(1024)
@@ -43,7 +41,7 @@ class Server:
         """Listen on host:port; port 0 takes any free one (see `port`). Raises OSError."""
         if self._socket:
             self._socket.close()  # started again after a crash
-        self._socket = self._listen(host, port)
+        self._socket, self.port = lazy.once("http.listen").listen(host, port)
 
     async def run(self):
         """Serve for ever."""
@@ -52,22 +50,6 @@ class Server:
             await self._watch(accepting)
         finally:
             accepting.cancel()
-
-    def _listen(self, host, port):
-        for _ in range(20):
-            self.port = port or 20_000 + int.from_bytes(os.urandom(2), "big") % 40_000
-            listener = socket.socket()
-            try:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind(socket.getaddrinfo(host, self.port)[0][-1])
-                listener.listen(_BACKLOG)
-                listener.setblocking(False)
-                return listener
-            except OSError as error:
-                listener.close()
-                if port:
-                    raise error
-        raise OSError("no free port")
 
     # -- accepting ---------------------------------------------------------------------------------------------------
 

@@ -4,11 +4,10 @@ Modules stay out of memory until somebody asks for what they serve; `sweep` forg
 """
 
 import gc
-import io
-import sys
 from micropython import const
 from microdot import Microdot
-from firmware.http.api import ApiError, error_of
+from firmware import lazy
+from firmware.http.api import ApiError
 from firmware.http.auth import Auth
 
 _UPLOAD_MAX = const(4 * 1024 * 1024)  # each handler has its own limit below this one
@@ -45,18 +44,13 @@ def _module_of(path):
     return "prometheus" if path == "/metrics" else "static"
 
 
-def _no_method(routes, path, pattern):
-    """The error to raise: 404, or 405 when the path knows other methods."""
-    allowed = [route.partition(" ")[0] for route in routes if route.partition(" ")[2] in (path, pattern)]
-    if not allowed:
-        return error_of(404)
-    if "GET" in allowed and not path.startswith("/ws/"):
-        allowed.append("HEAD")
-    return error_of(405, {"Allow": ", ".join(allowed)})
-
-
 async def _not_available(request):
     raise ApiError(503, "NOT_AVAILABLE", "Service unavailable", "this gateway runs without that part")
+
+
+def _error(status):
+    """The ApiError that says no more than its status."""
+    return lazy.once("http.errors").plain(status)
 
 
 class Web(Microdot):
@@ -79,7 +73,7 @@ class Web(Microdot):
         """The response to `request`; what goes wrong is answered in the format of the API."""
         try:
             if request.content_length > _UPLOAD_MAX:
-                raise error_of(413)
+                raise _error(413)
             handler, rest, guarded = self._find(request)
             await self.auth.check(request, guarded)
             response = await handler(request, *rest)
@@ -91,7 +85,7 @@ class Web(Microdot):
             response = ApiError(503, "LOW_MEMORY", "Service unavailable").response()
         except Exception as error:
             self.log_exception(error)
-            response = error_of(500).response()
+            response = _error(500).response()
         response.is_head = request.method == "HEAD"
         return response
 
@@ -100,7 +94,7 @@ class Web(Microdot):
         path = request.path
         name = _module_of(path)
         if name is None:
-            raise error_of(404)
+            raise _error(404)
         need = _lookup(_NEEDS, name)
         if need and getattr(self.parts, need, None) is None:
             return _not_available, (), False
@@ -115,7 +109,7 @@ class Web(Microdot):
             pattern = head + "/*"
             route = routes.get(method + " " + pattern)
             if route is None:
-                raise _no_method(routes, path, pattern)
+                raise lazy.once("http.errors").no_route(routes, path, pattern)
             rest = (last,)
         if isinstance(route, tuple):
             return route[0], rest, True
@@ -126,23 +120,27 @@ class Web(Microdot):
         now = self.parts.board.ticks_ms()
         if entry is None:
             gc.collect()
-            module = __import__("firmware.http." + name, None, None, (name,))
-            entry = self._modules[name] = [module.register(self, self.parts), now]
+            entry = self._modules[name] = [lazy.load("http." + name).register(self, self.parts), now]
         entry[1] = now
         return entry[0]
 
     def sweep(self, idle_ms=_IDLE_MS):
-        """Forget the modules that were idle for so long."""
+        """Forget the modules that were idle for so long, and what they shared."""
         board = self.parts.board
         now = board.ticks_ms()
-        package = sys.modules["firmware.http"]
+        swept = False
         for name in list(self._modules):
             if board.ticks_diff(now, self._modules[name][1]) < idle_ms or (self.sockets and "=" + name + " " in _WS):
                 continue
             del self._modules[name]
-            sys.modules.pop("firmware.http." + name, None)
-            if hasattr(package, name):
-                delattr(package, name)
+            lazy.drop("http." + name)
+            swept = True
+        if swept:
+            lazy.drop("http.body")  # who still needs it holds it
+            lazy.drop("http.json_stream")
+            if not self.sockets:
+                lazy.drop("http.ws")
+                lazy.drop("http.battery")
 
     def low_memory(self):
         """True when nothing new may be taken on. Collects garbage before it says so."""
@@ -158,7 +156,4 @@ class Web(Microdot):
 
     def log_exception(self, error):
         """The last lines of a traceback into the log."""
-        text = io.StringIO()
-        sys.print_exception(error, text)
-        for line in text.getvalue().strip().split("\n")[-3:]:
-            self.parts.log.error("http", line.strip())
+        lazy.once("http.errors").log(self.parts.log, error)
