@@ -17,6 +17,10 @@ class ConfigError(ValueError):
         super().__init__(self.details)
 
 
+def _load(name):
+    return lazy.load("config." + name)
+
+
 class Config:
     """All settings of the gateway.
 
@@ -43,9 +47,9 @@ class Config:
         `initial`: path of a JSON file in the form of GET /api/config. It counts as long as nothing is stored, and is not stored
         itself before something is changed. Raises ConfigError when that file is missing or bad.
         """
-        stored, self.problem = lazy.load("config.store").read(self.directory)
+        stored, self.problem = _load("store").read(self.directory)
         if stored is not None:
-            rules = lazy.load("config.rules")
+            rules = _load("rules")
             self.stored, self.problem = rules.usable(stored)
             self.problem = self.problem or rules.conflict_text(self, self.check)
         elif initial:
@@ -61,7 +65,7 @@ class Config:
     def __getitem__(self, key):
         """As `get`, for a value that is asked for once: it loads the schema and keeps nothing."""
         self._idle = False
-        row = lazy.load("config.schema").find(key)
+        row = _load("schema").find(key)
         if row is None:
             raise KeyError(key)
         return self.value_of(row)
@@ -74,7 +78,7 @@ class Config:
     def __getattr__(self, name):
         """What is asked for rarely: `config.update(obj)` is `update(config, obj)` of form.py, loaded for it."""
         self._idle = False
-        function = getattr(lazy.load("config.form"), name)
+        function = getattr(_load("form"), name)
         return lambda *args: function(self, *args)
 
     def idle(self):
