@@ -21,6 +21,7 @@ async def open(connection, settings, board, resolver):
         from firmware.mqtt import tls
 
         tls.check(board)
+        await asyncio.sleep_ms(0)
     try:
         address = await resolver.resolve(settings.host)
     except OSError as error:

@@ -3,6 +3,7 @@
 MicroPython takes certificates as DER only, so PEM files are unpacked here.
 """
 
+import asyncio
 import binascii
 import tls
 from micropython import const
@@ -65,13 +66,17 @@ async def wrap(settings, connect):
         if settings.ca and not settings.check_name:
             from firmware.mqtt import peer
 
+            await asyncio.sleep_ms(0)  # between steps that are long: the loop goes on
             name = await peer.ask(await connect(), _context(settings))
+            await asyncio.sleep_ms(0)
         context = _context(settings)
+        await asyncio.sleep_ms(0)
         if settings.ca:
             context.verify_mode = tls.CERT_REQUIRED
         sock = await connect()
         wrapped = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
         wrapped.setblocking(False)
+        await asyncio.sleep_ms(0)
         return wrapped
     except (OSError, ValueError) as error:
         if sock:
