@@ -1,7 +1,7 @@
 """Hold the imports of firmware/ against the plan: `python -m tools.check_imports`; one line a breach, exit code 1.
 
-`app` and its `start` import rooms. A room imports itself, `bus`, `live`, `config`, `lazy` and the standard library. Only the board room,
-`can/twai*` and `net` import `machine`, `network`, `esp32`, `bluetooth`.
+`app` and its `start` import rooms. A room imports itself, `bus`, `live`, `config`, `lazy` and the standard library.
+Only the board room, `can/twai*` and `net` import `machine`, `network`, `esp32`, `bluetooth`.
 """
 
 import ast

@@ -14,7 +14,7 @@ def state(parts):
 
 
 def test_normal_day_shows_no_alarm(parts):
-    """From ten in the morning to the evening in under a minute: sun, clouds, meals; the GX's limits steer the simulated charger."""
+    """From ten in the morning to the evening in under a minute; the GX's limits steer the simulated charger."""
     parts.start_sim(scenario="normal", speed=0)
     parts.start_can()
     gx = parts.gx(steer=parts.control_url)

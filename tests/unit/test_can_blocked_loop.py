@@ -1,8 +1,8 @@
 """What keeps 0x351 going while Python is busy: the loop alone, and a timer whose callback the scheduler runs.
 
-The board's `machine.Timer` calls back through the scheduler, between two bytecodes of whatever runs. Here a thread plays the timer:
-`micropython.schedule` runs the tick in the main thread, in the same places. Where no bytecode runs (inside a C call such as a DNS
-look-up or a TLS step, or a long viper loop) neither helps: such calls are kept out or short.
+The board's `machine.Timer` calls back through the scheduler, between two bytecodes of whatever runs. Here a thread plays the
+timer: `micropython.schedule` runs the tick in the main thread, in the same places. Where no bytecode runs (inside a C call such
+as a DNS look-up or a TLS step, or a long viper loop) neither helps: such calls are kept out or short.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Runs under MicroPython in build/host (started by tools.heap): what each module and each part keeps of the heap.
 
-Prints `bytes name` lines: every module as the gateway loads it (without what it imports itself), then what the parts take when they are
-made, then `total resident`. Bytes are of the 64-bit port, about 1.45 times a board's. The table of names grows in large pieces: the
-module that happens to be loaded then shows them.
+Prints `bytes name` lines: every module as the gateway loads it (without what it imports itself), what the parts take when
+they are made, then `total resident`. Bytes are of the 64-bit port, about 1.45 times a board's. The table of names grows in
+large pieces: the module that happens to be loaded then shows them.
 """
 
 import builtins
