@@ -25,6 +25,8 @@ _ASK_TIMES = const(3)  # without an answer: the adapter does not know F
 _HEARD_MS = const(3_000)  # a frame so recent: somebody is there who acknowledges
 _STEERING = const(0x351)
 _PASSIVE = const(0x20)  # flag: error passive
+_TX_FULL = const(0x02)  # flag: no room for another frame
+_RECOVER_MAX_MS = const(30_000)
 
 
 class Slcan:
@@ -41,6 +43,7 @@ class Slcan:
         self.dropped = 0  # frames refused because no adapter was there
         self.ignored = 0  # extended and remote frames: nothing on this bus uses them
         self.connects = 0
+        self.bus_offs = 0
         self.on_receive = None
         self._port = port
         self._clock = clock
@@ -51,6 +54,9 @@ class Slcan:
         self._unanswered = 0
         self._asking = False  # no answer yet
         self._has_flags = False  # the adapter has answered F
+        self._refusals = False  # frames were refused since the last F
+        self._wait_ms = 0  # until the next recovery from bus-off
+        self._tried_at = 0  # ticks of the last one
         self._heard_at = None  # ticks of the last frame, None: over _HEARD_MS ago
         self._trial = False  # NO_ACK: the one frame is with the adapter
         self._tried = False  # it was there when F was asked
@@ -124,6 +130,11 @@ class Slcan:
         if not flags & _PASSIVE:
             if self._tried or self.state != "NO_ACK":
                 self._set_state("RUNNING")
+                self._wait_ms = 0
+            return
+        refused, self._refusals = self._refusals, False
+        if refused and not flags & _TX_FULL:  # it takes no frame though it has room: it is off the bus
+            self._recover()
             return
         if self._heard():
             self._set_state("ERROR_PASSIVE")
@@ -131,9 +142,26 @@ class Slcan:
         if self.state != "NO_ACK":
             self._fail("NO_ACK")
         self._set_state("NO_ACK")
+        self._reopen()
+
+    def _reopen(self):
+        """Open the channel anew: throws away what the adapter holds, and takes it back onto the bus."""
         self._trial = False
         for command in (b"C\r", self._speed, b"O\r"):
             self._port.write(command)
+
+    def _recover(self):
+        """Bus-off: back at once the first time, then after 1, 2, 4 ... 30 s (DESIGN 5)."""
+        now = self._clock.ticks_ms()
+        if self.state != "BUS_OFF":
+            self._fail("BUS_OFF")
+            self.bus_offs += 1
+            self._set_state("BUS_OFF")
+        elif 0 <= self._clock.ticks_diff(now, self._tried_at) < self._wait_ms:
+            return
+        self._wait_ms = min(2 * self._wait_ms or 1000, _RECOVER_MAX_MS)
+        self._tried_at = now
+        self._reopen()
 
     def _heard(self):
         if self._heard_at is not None:
@@ -222,6 +250,7 @@ class Slcan:
             self._unanswered = _ASK_TIMES
             return
         self._fail("REFUSED")
+        self._refusals = True
         if not self._has_flags and self.state == "RUNNING":
             self._set_state("NO_ACK")  # what does not fit is what nobody took
 
