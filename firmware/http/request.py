@@ -1,6 +1,7 @@
 """Read the head of an HTTP request into a Microdot Request, with limits on everything a stranger can send."""
 
 from micropython import const
+from firmware import lazy
 from microdot import Request
 from microdot.microdot import NoCaseDict
 from firmware.http.api import ApiError
@@ -71,7 +72,11 @@ async def read_request(app, connection):
         if version != "1.0" and "host" not in headers:
             raise _bad("Host is missing")
         connection.unread = int(length)
-        return Request(app, connection.peer, method, url, version, headers, b"", connection, (connection, connection))
+        path, _, query = url.partition("?")
+        request = Request(app, connection.peer, method, path, version, headers, b"", connection)
+        if query:
+            request.args = lazy.once("http.query").parse(query)
+        return request
     except TooLong:
         raise _bad("line too long")
     except ValueError:  # UnicodeError too: bytes that are no text, %zz

@@ -129,3 +129,11 @@ async def test_a_module_that_cannot_be_loaded_answers_500():
         gateway.server.web._routes = lambda name: __import__("firmware.http.none_such")
         status, _, body = await gateway.ask("GET", "/api/status")
         assert status == 500 and json.loads(body)["code"] == "INTERNAL_SERVER_ERROR"
+
+
+def test_query_strings():
+    from firmware.http.query import parse
+
+    assert parse("a=1&b=x%20y+z&a=2&&c&d=%C3%A9%&=") == {"a": "1", "b": "x y z", "c": "", "d": "é%", "": ""}
+    for bad in ("a=%zz", "a=%ff", "%-1"):
+        raises(ValueError, parse, bad)
