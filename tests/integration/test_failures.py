@@ -1,13 +1,16 @@
 """What happens when things go wrong, seen from both ends: the BMS's UART on one side, the CAN bus on the other (DESIGN 5)."""
 
+import json
 import os
 import signal
 import struct
 import time
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.integration.parts import wait_for
+from tools.processes import ROOT
 from tools.victron import decode
 
 OLD_IDS = {0x355, 0x356, 0x373, 0x374, 0x375, 0x376, 0x377, 0x378, 0x379}
@@ -215,12 +218,6 @@ def test_killed_gateway_is_back_before_the_gx_notices(parts):
 
 
 def test_real_dump_in_status_telemetry_and_on_can(parts):
-    import json
-
-    import websocket
-
-    from tools.processes import ROOT
-
     parts.start_sim(dump=str(ROOT / "tests" / "data" / "dump_hw_1.json"))
     parts.start_can()
     bus = parts.bus()
@@ -236,9 +233,8 @@ def test_real_dump_in_status_telemetry_and_on_can(parts):
         "cells_count": 14,
         "status": "IDLE",
     }
-    ws = websocket.create_connection(gateway.ws_url + "/ws/telemetry", timeout=5)
-    message = json.loads(ws.recv())
-    ws.close()
+    with connect(gateway.ws_url + "/ws/telemetry") as ws:
+        message = json.loads(ws.recv(timeout=5))
     cells = [cell["voltage_mv"] for cell in message["cells"]]
     assert cells == [3980, 3981, 3982, 3983, 3983, 3984, 3989, 3990, 3983, 3983, 3983, 3984, 3988, 3988]
     assert [cell["index"] for cell in message["cells"]] == list(range(14))
