@@ -13,6 +13,8 @@ from firmware.live import CVL
 
 _FIRST_FRAME_MS = const(3000)
 _STEP_MS = const(10)
+# What every request asks for: kept from the start, so that no request has to load the schema for them
+_ASKED_BY_REQUESTS = ("auth.password_hash", "auth.protect_reads", "auth.allowed_hosts", "system.hostname")
 _TICK_MS = const(10)  # of the CAN schedule, where a hardware timer drives it
 
 
@@ -99,3 +101,5 @@ async def rest(app):
     start("mqtt", app.mqtt.run)
     app.http = Server(app)
     start("http", app.serve, required=True)
+    for key in _ASKED_BY_REQUESTS:
+        app.config.get(key)
