@@ -6,15 +6,18 @@ than _FIRST_FRAME_MS when there is none.
 
 import asyncio
 import gc
+import sys
 from micropython import const
 from firmware import bus as topics
 from firmware.config.config import ConfigError
 from firmware.live import CVL
+from firmware.system.tasks import NotStartable
 
 _FIRST_FRAME_MS = const(3000)
 _STEP_MS = const(10)
 # What every request asks for: kept from the start, so that no request has to load the schema for them
 _ASKED_BY_REQUESTS = ("auth.password_hash", "auth.protect_reads", "auth.allowed_hosts", "system.hostname")
+_RESERVE_KB = const(40)  # what an optional part must leave: the 20 KB of firmware.http.web, two dashboards and what they load
 _TICK_MS = const(10)  # of the CAN schedule, where a hardware timer drives it
 
 
@@ -74,32 +77,55 @@ async def _first_frame(live):
 
 
 async def rest(app):
-    """What may wait: HTTP and everything that is only looked at.
+    """What may wait: HTTP, then everything that is only looked at, as far as the heap has room for it.
 
-    What needs large blocks comes first, each part is made before the next is imported: while the heap has not been cut up yet.
+    A part that finds no room is reported and left out (DESIGN 5, "heap low"), so that what is required does not fail later. What needs
+    large blocks comes first, each part is made before the next is imported: while the heap has not been cut up yet.
     """
+    from firmware.http.server import Server
+
     board, start = app.board, app.tasks.start
     common = (app.live, app.bus, board, app.config, app.log, board.data_dir)
-    from firmware.history.history import History
-
-    app.history = History(*common)
-    start("history", app.history.run)
-    from firmware.history.energy import Energy
-
-    app.energy = Energy(*common)
-    start("energy", app.energy.run)
-    from firmware.alerts.alerts import Alerts
-
-    app.alerts = Alerts(app.live, app.bus, board, app.config, app.bms.events, app.can, app.log, board.data_dir)
-    start("alerts", app.alerts.run)
-    from firmware.http.server import Server
-    from firmware.mqtt.mqtt import Mqtt
-    from firmware.net.resolver import Resolver
-
-    app.resolver = Resolver(board)
-    app.mqtt = Mqtt(app, app.resolver)
-    start("mqtt", app.mqtt.run)
     app.http = Server(app)
     start("http", app.serve, required=True)
+    if _has_room(app, "alerts", 15):
+        from firmware.alerts.alerts import Alerts
+
+        app.alerts = Alerts(app.live, app.bus, board, app.config, app.bms.events, app.can, app.log, board.data_dir)
+        start("alerts", app.alerts.run)
+    if _has_room(app, "energy", 5):
+        from firmware.history.energy import Energy
+
+        app.energy = Energy(*common)
+        start("energy", app.energy.run)
+    if _has_room(app, "mqtt", 4):
+        from firmware.mqtt.mqtt import Mqtt
+        from firmware.net.resolver import Resolver
+
+        app.resolver = Resolver(board)
+        app.mqtt = Mqtt(app, app.resolver)
+        start("mqtt", app.mqtt.run)
+    if _has_room(app, "history", 20):
+        from firmware.history.history import History
+
+        app.history = History(*common)
+        start("history", app.history.run)
     for key in _ASKED_BY_REQUESTS:
         app.config.get(key)
+
+
+def _has_room(app, name, size_kb):
+    """True when a part of `size_kb` (on a 64-bit machine; two thirds of it on a board) leaves enough of the heap free."""
+    gc.collect()
+    free = app.board.heap_free()
+    needed = (size_kb + _RESERVE_KB) * 1024
+    if sys.maxsize < 1 << 32:
+        needed = needed * 2 // 3
+    if free >= needed:
+        return True
+
+    async def refuse():
+        raise NotStartable("not enough memory: %d KB free, %d KB needed" % (free // 1024, needed // 1024))
+
+    app.tasks.start(name, refuse)
+    return False
