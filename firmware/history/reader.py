@@ -7,10 +7,10 @@ import binascii
 import struct
 import time
 from micropython import const
+from firmware.history import ring as live_ring
 from firmware.history import store
-from firmware.history.ring import BIAS, CAPACITY, NO_PERCENT, NO_SPREAD, NO_TEMPERATURE, NO_VOLTAGE, WORDS
+from firmware.history.ring import CAPACITY
 from firmware.history.summary import AMPERE_STEP, FORMAT, HALF_PERCENT, NO_CELL, SIZE, VOLT_STEP
-from firmware.live import ABSENT
 
 _SLICE = const(16)  # records
 
@@ -151,21 +151,37 @@ ARCHIVE = (
 )
 
 
-def sample(ring, age):
-    """Sample number `age` of the Ring (0 = newest): (s, ms, mV, mA, SoC, SoH, 0.1 C, spread mV); None for what is unknown."""
-    words = ring.array
-    at = (ring.head - 1 - age) % CAPACITY * WORDS
-    percent, voltage, rest = words[at + 2], words[at + 3], words[at + 4]
-    warm = _or_none(rest >> 13, NO_TEMPERATURE)
+def _words(ring, age):
+    """The words of sample number `age` of the Ring (0 = newest)."""
+    return struct.unpack_from(live_ring.FORMAT, ring.bytes, (ring.head - 1 - age) % CAPACITY * live_ring.SIZE)
+
+
+def _gap_ms(words):
+    """Milliseconds from the sample before."""
+    gap = words[0] | words[4] >> 10 << 16
+    return (gap & ~live_ring.SECONDS) * 1000 if gap & live_ring.SECONDS else gap
+
+
+def _time_ms(ring, age):
+    """When sample number `age` was taken, in ms since start."""
+    time = ring.s * 1000 + ring.ms
+    for i in range(age):
+        time -= _gap_ms(_words(ring, i))
+    return time
+
+
+def sample(words):
+    """The values of a sample in the order of LIVE: mV, mA, SoC, SoH, 0.1 C, spread mV; None for what is unknown."""
+    last = words[5]
+    current = _or_none(words[2] | words[3] >> 14 << 16, live_ring.NO_CURRENT)
+    warm = _or_none(words[6] | last >> 13 << 8, live_ring.NO_TEMPERATURE)
     return (
-        words[at],
-        voltage & 0x3FF,
-        _or_none(voltage >> 10, NO_VOLTAGE),
-        _or_none(words[at + 1], ABSENT),
-        _or_none(percent >> 14, NO_PERCENT),
-        _or_none(percent & NO_PERCENT, NO_PERCENT),
-        None if warm is None else warm - BIAS,
-        _or_none(rest & NO_SPREAD, NO_SPREAD),
+        _or_none(words[1] | (last >> 12 & 1) << 16, live_ring.NO_VOLTAGE),
+        None if current is None else (current - live_ring.CURRENT_BIAS) * 10,
+        _or_none(words[3] & live_ring.NO_SOC, live_ring.NO_SOC),
+        _or_none(words[4] & live_ring.NO_SOH, live_ring.NO_SOH, 10),
+        None if warm is None else warm - live_ring.TEMPERATURE_BIAS,
+        _or_none(last & live_ring.NO_SPREAD, live_ring.NO_SPREAD),
     )
 
 
@@ -175,12 +191,16 @@ def live_samples(history, skip):
     base = history.since.base_ms() if history.clock.time_valid else 0
     left = ring.count - skip
     last = ring.added
+    time = None
     while left > 0:
         age = left - 1 + (ring.added - last & 0x3FFFFFFF)  # the ring goes on while we read
         left -= 1
-        if age < ring.count:
-            found = sample(ring, age)
-            yield base + found[0] * 1000 + found[1], found[2:]
+        if age >= ring.count:
+            time = None
+            continue
+        words = _words(ring, age)
+        time = _time_ms(ring, age) if time is None else time + _gap_ms(words)
+        yield base + time, sample(words)
 
 
 def values(record):

@@ -122,15 +122,45 @@ def test_samples_from_before_the_clock_was_set_get_their_time():
     assert [stamp for stamp, _ in samples(r)] == [EPOCH + 1000, EPOCH + 2000, EPOCH + 3000]
 
 
-def test_ring_is_one_array_of_ten_kilobytes():
+def test_ring_takes_six_and_a_half_kilobytes():
     gc.collect()
     before = gc.mem_alloc()
     from firmware.history.ring import Ring
 
     ring = Ring(None)
     gc.collect()
-    assert len(ring.array) * 4 == 10_240
-    assert gc.mem_alloc() - before < 10_240 + 400
+    assert len(ring.bytes) == 6656
+    assert gc.mem_alloc() - before < 6656 + 400
+
+
+def test_distances_of_samples():
+    """Milliseconds up to half an hour, then seconds, made up for by the next sample; after 24 days the ring begins anew."""
+    r = rig()
+    r.poll(1234)
+    time = EPOCH + 1234
+    for gap in (1_999_001, 61_234, 1500):
+        r.clock.advance(gap - 1)
+        r.history.tick()
+        r.poll(1)
+        time += gap
+        assert samples(r)[-1][0] == time
+    for gap in (2_001_300, 3_000_700, 300_000_900):
+        r.clock.advance(gap - 1)
+        r.history.tick()
+        r.poll(1)
+        time += gap
+        assert 0 <= time - samples(r)[-1][0] < 1000
+        r.poll(1000)
+        time += 1000
+        assert samples(r)[-1][0] == time
+    stamps = [stamp for stamp, _ in samples(r)]
+    assert len(stamps) == 10 and stamps[0] == EPOCH + 1234
+    for _ in range(25):
+        r.clock.advance(86_400_000)
+        r.history.tick()
+    r.poll(1000)
+    r.poll(1000)
+    assert len(samples(r)) == 2 and r.history.ring.count == 2
 
 
 def test_a_poll_allocates_nothing():
