@@ -88,7 +88,7 @@ async def rest(app):
     common = (app.live, app.bus, board, app.config, app.log, board.data_dir)
     app.http = Server(app)
     start("http", app.serve, required=True)
-    if _has_room(app, "alerts", 15):
+    if _has_room(app, "alerts", 24):
         from firmware.alerts.alerts import Alerts
 
         app.alerts = Alerts(app.live, app.bus, board, app.config, app.bms.events, app.can, app.log, board.data_dir)
@@ -105,7 +105,7 @@ async def rest(app):
         app.resolver = Resolver(board)
         app.mqtt = Mqtt(app, app.resolver)
         start("mqtt", app.mqtt.run)
-    if _has_room(app, "history", 20):
+    if _has_room(app, "history", 22):
         from firmware.history.history import History
 
         app.history = History(*common)
