@@ -141,6 +141,9 @@ async function connections() {
     $("password").hidden = status.password_set;
     const can = await get("/api/can/status");
     tone("link-can", can.state.replace("_", " "), can.state === "RUNNING" ? "good" : "warn");
+    const { reasons } = await get("/api/can/limits");
+    const lines = ["cvl", "ccl", "dcl"].map((which) => reasons[which]).filter(Boolean);
+    $("reasons").replaceChildren(...lines.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
   } catch (error) {
     if (error.message === "503") tone("link-can", "off", "");
   }
