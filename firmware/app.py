@@ -41,7 +41,6 @@ class App:
         self.history = None
         self.energy = None
         self.mqtt = None
-        self.resolver = None
         self.ota = None
         self.http = None
         self.restart_due = None  # ticks at which the gateway restarts

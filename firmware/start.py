@@ -100,10 +100,8 @@ async def rest(app):
         start("energy", app.energy.run)
     if _has_room(app, "mqtt", 4):
         from firmware.mqtt.mqtt import Mqtt
-        from firmware.net.resolver import Resolver
 
-        app.resolver = Resolver(board)
-        app.mqtt = Mqtt(app, app.resolver)
+        app.mqtt = Mqtt(app)
         start("mqtt", app.mqtt.run)
     if _has_room(app, "history", 22):
         from firmware.history.history import History

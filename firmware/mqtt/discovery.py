@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 from micropython import const
+from firmware import lazy
 from firmware import live as field
 
 _CELLS_MAX = const(16)
@@ -73,10 +74,8 @@ async def tidy(session):
 
 async def leave(session):
     """Before leaving: remove everything when the next broker is another one, or there is none. `tidy` does the rest."""
-    from firmware.mqtt.mqtt import endpoint
-
     noted, settings = _noted(session), session.settings
-    if noted and endpoint(session.parts.config.get)[1:] != (settings.host, settings.port):
+    if noted and lazy.once("mqtt.endpoint").endpoint(session.parts.config.get)[1:] != (settings.host, settings.port):
         await _remove(session, *noted)
 
 

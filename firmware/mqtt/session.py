@@ -57,6 +57,8 @@ class Session:
         self._frames = None
         for topic in (topics.STATUS, topics.LINK, topics.LIMITS):
             bus.subscribe(topic, self._on_change)
+        bus.subscribe(topics.CONFIG, self._on_config)
+        bus.subscribe(topics.EVENT, self._on_event)
         self._pid = 0
         self._alert = None  # the alert on its way: (text, packet identifier), kept until it is acknowledged
         self._waits = 0  # packet identifier of the QoS 1 message on its way
@@ -71,6 +73,8 @@ class Session:
         bus = self.parts.bus
         for topic in (topics.STATUS, topics.LINK, topics.LIMITS):
             bus.unsubscribe(topic, self._on_change)
+        bus.unsubscribe(topics.CONFIG, self._on_config)
+        bus.unsubscribe(topics.EVENT, self._on_event)
         bus.close(self._alerts)
         self._watch_frames(False)
         if self._worker:
@@ -78,6 +82,16 @@ class Session:
 
     def _on_change(self, topic, payload):
         self._status_due = True
+
+    def _on_config(self, topic, keys):
+        self.part.config_due = True
+
+    def _on_event(self, topic, event):
+        self.part.hurry = self.part.hurry or event[0] == "WIFI_CONNECTED"
+
+    def _check_limits(self):
+        if self.part.limits_until is not None:
+            self.part.check_limits()
 
     def _watch_frames(self, on):
         if self._frames:
@@ -123,7 +137,7 @@ class Session:
         part.hurry = False
         begun = clock.ticks_ms()
         while clock.ticks_diff(clock.ticks_ms(), begun) < ms and not part.changed.is_set() and not part.hurry:
-            part.check_limits()
+            self._check_limits()
             await asyncio.sleep_ms(200)
 
     async def _once(self):
@@ -172,7 +186,7 @@ class Session:
             await self._keep_alive(connection, now)
             if await connection.acknowledge():
                 busy = now
-            self.part.check_limits()
+            self._check_limits()
             self.part.received += connection.received
             connection.received = 0
             if not await self._send_one(connection, now):

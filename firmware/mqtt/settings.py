@@ -1,6 +1,6 @@
 """The settings of one session, worked out of the configuration. Loaded when a session starts, dropped at once."""
 
-from firmware.mqtt.mqtt import endpoint
+from firmware import lazy
 
 _COMMANDS = ("acknowledge", "limits", "config", "registers", "restart_bms", "restart_gateway")
 _TOPICS = ("status", "metrics", "config", "alerts", "can_raw", "can_decoded", "can_ready")
@@ -18,7 +18,7 @@ def safe(text):
 def make(get):
     """Settings from `get(key)`. Without a broker only `host` == ""."""
     settings = Settings()
-    scheme, settings.host, settings.port = endpoint(get)
+    scheme, settings.host, settings.port = lazy.once("mqtt.endpoint").endpoint(get)
     if not settings.host:
         return settings
     settings.tls = scheme == "mqtts"

@@ -1,6 +1,6 @@
 """Names to addresses without ever blocking: `getaddrinfo` holds an ESP32 for 7 s and more (esp32_micropython facts 12, T4).
 
-Only the kept results stay in memory; `dns.py` is loaded for each name that is not among them.
+Made when MQTT needs it; `dns.py` is loaded for each name that is not among the kept results.
 """
 
 from firmware import lazy

@@ -5,7 +5,8 @@ import json
 
 from firmware import live as L
 from firmware.mqtt import client, limits, messages, opening, peer, settings, tls
-from firmware.mqtt.mqtt import Mqtt, endpoint
+from firmware.mqtt.endpoint import endpoint
+from firmware.mqtt.mqtt import Mqtt
 from firmware.bus import Bus
 from firmware.live import Live
 from tests.unit.help import FakeClock, FakeConfig, FakeLog, raises
@@ -254,7 +255,8 @@ class Parts:
 
 def test_limits_expire():
     parts = Parts()
-    mqtt = Mqtt(parts, None)
+    mqtt = Mqtt(parts)
+    mqtt.begin()
     limits.put(mqtt, (0, 0, 20000), 60)
     assert parts.charge.limits == (0, 0, 20000)
     parts.board.advance(59_000)
@@ -268,7 +270,7 @@ def test_limits_expire():
 def test_status_while_off():
     parts = Parts()
     parts.config.values["mqtt.broker_uri"] = ""
-    status = Mqtt(parts, None).status()
+    status = Mqtt(parts).status()
     assert status["broker"] == "" and not status["connected"] and status["client_id"] == "gw/1+"
     parts.config.values["mqtt.broker_uri"] = "mqtts://b.test"
-    assert Mqtt(parts, None).status()["broker"] == "mqtts://b.test:8883"
+    assert Mqtt(parts).status()["broker"] == "mqtts://b.test:8883"
