@@ -12,6 +12,9 @@ ERROR = const(3)
 LEVELS = ("debug", "info", "warning", "error")
 
 _LINES = const(40)
+_SIZE_MAX = const(2000)  # bytes of all lines: long ones leave room for fewer
+_STAMP = const(6)  # a line: time, level, length of the source, source, text
+_HEAD = const(8)
 _TEXT_MAX = const(120)
 
 
@@ -23,8 +26,8 @@ class Log:
         self.on_line = None  # called after each line, without arguments
         self._clock = clock
         self._console = console
-        self._ring = [None] * _LINES
-        self._next = 0
+        self._lines = []  # bytes, oldest first
+        self._size = 0
         self._inside = False
 
     def write(self, level, source, text):
@@ -33,8 +36,12 @@ class Log:
         text = str(text)
         if len(text) > _TEXT_MAX:
             text = text[: _TEXT_MAX - 3] + "..."
-        self._ring[self._next] = (self._clock.epoch_ms(), level, source, text)
-        self._next = (self._next + 1) % _LINES
+        name = source.encode()
+        line = self._clock.epoch_ms().to_bytes(_STAMP, "little") + bytes((level, len(name))) + name + text.encode()
+        self._lines.append(line)
+        self._size += len(line)
+        while self._size > _SIZE_MAX or len(self._lines) > _LINES:
+            self._size -= len(self._lines.pop(0))
         if self._console:
             self._console("%s %s: %s" % (LEVELS[level], source, text))
         if self.on_line and not self._inside:  # a listener that logs must not call itself for ever
@@ -58,7 +65,7 @@ class Log:
 
     def lines(self):
         """(timestamp_ms, level name, source, text) of each line kept, oldest first."""
-        for i in range(_LINES):
-            line = self._ring[(self._next + i) % _LINES]
-            if line:
-                yield line[0], LEVELS[line[1]], line[2], line[3]
+        for line in list(self._lines):
+            end = _HEAD + line[_STAMP + 1]
+            stamp = int.from_bytes(line[:_STAMP], "little")
+            yield stamp, LEVELS[line[_STAMP]], line[_HEAD:end].decode(), line[end:].decode()

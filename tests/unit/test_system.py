@@ -15,6 +15,17 @@ def test_log_keeps_the_newest_lines_in_order():
     assert lines[0][1:3] == ("info", "test")
 
 
+def test_log_is_bounded_in_bytes():
+    log = Log(FakeClock())
+    for n in range(60):
+        log.warning("tést", "%02d é " % n + "x" * 100)
+    lines = list(log.lines())
+    assert 16 <= len(lines) < 40 and lines[-1][3][:5] == "59 é " and lines[-1] == (
+        1_700_000_000_000, "warning", "tést", "59 é " + "x" * 100,
+    )  # fmt: skip
+    assert [int(line[3][:2]) for line in lines] == list(range(60 - len(lines), 60))
+
+
 def test_log_level_and_length():
     log = Log(FakeClock(), level=logs.WARNING)
     log.info("test", "not kept")
