@@ -55,6 +55,12 @@ class Control:
             raise ControlError(reply.get("error", "refused"))
         return reply
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def close(self):
         for part in (self._file, self._socket):
             try:

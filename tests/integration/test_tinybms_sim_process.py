@@ -11,7 +11,7 @@ import time
 
 import pytest
 from tests.integration.tinybms_bench import DUMP, FRAMES, ROOT
-from tools.tinybms_sim.control import Control
+from tools.control import Control
 from tools.tinybms_sim.protocol import seal, valid
 from tools.tinybms_sim.scenarios import SCENARIOS
 

@@ -1,15 +1,13 @@
 """The control channel: one JSON object a line over TCP, `{"cmd": ...}` -> `{"ok": true, ...}` or `{"ok": false,
 "error": ...}`.
 
-    control = Control("127.0.0.1", port)
+`help` lists the commands. The other end, for tests and tools, is `tools.control.Control`:
+
     control.call("fault", name="bad_crc", count=3)
     control.call("state")["battery"]["cell_mv"]
-
-`help` lists the commands. `Control` is for tests and tools; `Commands` is the other end.
 """
 
 import json
-import socket
 
 from tools.tinybms_sim.faults import FAULTS
 from tools.tinybms_sim.registers import in_range
@@ -21,41 +19,6 @@ _MODEL = (
     "charger_overshoot_mv_cell", "load_a", "regen_a", "ambient_c", "pack_c", "internal_c", "ext_connected", "soc",
     "current_gain", "current_offset_a", "full",
 )  # fmt: skip
-
-
-class Control:
-    """A client. `call` gives the reply as a dict; RuntimeError when the simulator refuses, OSError when it is gone."""
-
-    def __init__(self, host, port, timeout_s=5.0):
-        self._socket = socket.create_connection((host, int(port)), timeout_s)
-        self._file = self._socket.makefile("rw", encoding="utf-8", newline="\n")
-
-    @classmethod
-    def from_url(cls, url):
-        """From the line that the simulator prints, `socket://HOST:PORT`."""
-        host, port = url.rsplit("/", 1)[-1].rsplit(":", 1)
-        return cls(host, port)
-
-    def call(self, cmd, **options):
-        self._file.write(json.dumps({"cmd": cmd, **options}) + "\n")
-        self._file.flush()
-        line = self._file.readline()
-        if not line:
-            raise ConnectionError("the simulator has closed the control channel")
-        reply = json.loads(line)
-        if not reply.pop("ok"):
-            raise RuntimeError(reply["error"])
-        return reply
-
-    def close(self):
-        self._file.close()
-        self._socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 class Commands:
