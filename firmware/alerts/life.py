@@ -6,6 +6,7 @@ Loaded when there is something to do: functions over an `Alerts`, whose `log` ho
 from micropython import const
 
 from firmware import bus as topics
+from firmware import live as L
 from firmware.alerts import store
 from firmware.alerts.alert import (
     ACKNOWLEDGED, ACKNOWLEDGED_AT, ACTIVE, CLEARED, CLEARED_AT, RAISED_AT, Alert,
@@ -66,7 +67,10 @@ def _changed(log, alert):
 
 
 def acknowledge(alerts, alert_id):
-    """See Alerts.acknowledge."""
+    """1 when the alert was acknowledged now, 0 when it was before or has ended. KeyError for an id that the log has not.
+
+    None for the id: all of them; gives the number that were not yet.
+    """
     log = alerts.log
     done = 0
     known = alert_id is None or store.find(log, alert_id) >= 0
@@ -82,6 +86,38 @@ def acknowledge(alerts, alert_id):
         raise KeyError(alert_id)
     flush(alerts)
     return done
+
+
+def acknowledge_all(alerts):
+    """Acknowledge every active alert; gives the number that were not yet."""
+    return acknowledge(alerts, None)
+
+
+def page(alerts, end, length):
+    """List of up to `length` (keep it small) alerts below position `end` of the log, newest first."""
+    return store.page(alerts.log, end, length)
+
+
+def find(alerts, alert_id):
+    """Position of the alert in the log (0 is the oldest, `log.count` their number), -1 for an id that it has not."""
+    return store.find(alerts.log, alert_id)
+
+
+def get(alerts, alert_id):
+    """The `Alert`, None for an id that the log has not."""
+    return store.get(alerts.log, alert_id)
+
+
+def clear_history(alerts):
+    """Drop all alerts that have ended; gives their number. OSError when that cannot be stored."""
+    return store.forget_ended(alerts.log)
+
+
+def texts(alerts):
+    """The `Texts` in the configured language. Keep it only as long as you use it."""
+    from firmware.alerts.texts import Texts
+
+    return Texts(alerts.config.get("system.language"))
 
 
 def may_log(log, now):
@@ -114,12 +150,18 @@ def take_events(alerts):
         code = events.id(i)
         kind = code + (_FAULT_EVENT if code <= 0x30 else _WARNING_EVENT - 0x30 if code <= 0x60 else _INFO_EVENT - 0x60)
         # active while the BMS holds its condition, once however often it came
-        active = kind < _INFO_EVENT and kind not in alerts.active and alerts.holds(kind)
+        active = kind < _INFO_EVENT and kind not in alerts.active and holds(alerts, kind)
         for later in range(i + 1, events.count):
             active = active and events.id(later) != code
         begin(alerts, kind, events.stamp(i), 0, 0, events.age(i) * 1000, not active)
     alerts.taken = events.total - events.count + end
     _remember(alerts.log, events, end)
+
+
+def holds(alerts, kind):
+    """True while the condition of a BMS fault or warning lasts."""
+    mask = alerts.live.data[L.FAULTS if kind < 200 else L.WARNINGS]
+    return mask == L.ABSENT or (kind % 100 < 30 and mask >> kind % 100 & 1)
 
 
 def _remember(log, events, end):
@@ -151,7 +193,7 @@ def flush(alerts):
     """Save, then publish. What cannot be saved is shown all the same, and saved as soon as it can be."""
     log, clock = alerts.log, alerts.clock
     now = clock.ticks_ms()
-    if log.dirty() and (log.retry is None or not 0 <= clock.ticks_diff(now, log.retry) < _RETRY_MS):
+    if (log.unsaved or log.state_unsaved) and (log.retry is None or not 0 <= clock.ticks_diff(now, log.retry) < _RETRY_MS):
         try:
             store.append(log, log.unsaved, log.state_unsaved)
             log.unsaved = []

@@ -20,55 +20,27 @@ RAISED = const(3)
 ENDED = const(4)  # to be cleared by the owner
 
 _ABSENT = const(0x3FFFFFFF)  # live.ABSENT
-
-# of each type from 1 on: enabling key without "_enabled", limit key, from its unit to ours, hysteresis (0: 5 % of the limit)
-_TABLE = (
-    ("temp_high", "temperature_max_c", 10, 20),  # hottest of all sensors, 0.1 C
-    ("temp_low", "temperature_min_c", -10, 20),  # coldest external sensor, the internal one where there is none
-    ("cell_volt_high", "cell_voltage_max_mv", 1, 20),
-    ("cell_volt_low", "cell_voltage_min_mv", -1, 20),
-    ("pack_volt_high", "pack_voltage_max_mv", 1, 500),
-    ("pack_volt_low", "pack_voltage_min_mv", -1, 500),
-    ("discharge_current", "discharge_current_max_ma", 1, 0),
-    ("charge_current", "charge_current_max_ma", 1, 0),
-    ("soc_low", "soc_min_percent", -100, 200),
-    ("soc_high", "soc_max_percent", 100, 200),
-    ("imbalance", "imbalance_max_mv", 1, 10),
-)
+LIMITS = const(11)  # where they begin in `numbers`
+ENDS = const(22)
+_SINCE = const(33)
+HITS = const(44)
+CELLS = const(55)
 
 
 class Rules:
-    """`changed` is True when a rule became DUE or ENDED; the owner looks at `states` and sets it back."""
+    """`changed` is True when a rule became DUE or ENDED; the owner looks at `states` and sets it back. `limits` configures it."""
 
     def __init__(self, live, clock):
         self._data = live.data
         self._clock = clock
         self.states = bytearray(COUNT)
-        self.cells = bytearray(COUNT)  # the pack cell that made the rule due
         self.changed = False
-        self._enabled = bytearray(COUNT)
-        self._debounce_ms = 0
-        zeros = [0] * COUNT
-        self._values = array("i", zeros)
-        self._limits = array("i", zeros)
-        self._ends = array("i", zeros)
-        self._since = array("i", zeros)  # ticks
-        self._hits = array("i", zeros)  # the value that made the rule due
+        self.debounce_ms = 0
+        # of each rule: value, LIMITS, ENDS, since when it is beyond (ticks), HITS (value that made it due), CELLS (of the pack)
+        self.numbers = array("i", bytes(4 * 6 * COUNT))
 
-    def configure(self, config):
-        """Take `alerts.*` anew. A rule that is switched off ends."""
-        on = config.get("alerts.enabled")
-        self._debounce_ms = config.get("alerts.debounce_sec") * 1000
-        for i in range(COUNT):
-            name, key, factor, hysteresis = _TABLE[i]
-            limit = config.get("alerts." + key) * factor
-            self._limits[i] = limit
-            self._ends[i] = limit - (hysteresis or limit // 20)
-            self._enabled[i] = on and config.get("alerts." + name + "_enabled")
-            if not self._enabled[i]:
-                self._end(i)
-
-    def _end(self, i):
+    def end(self, i):
+        """Rule `i` is over."""
         if self.states[i] >= RAISED:
             self.states[i] = ENDED
             self.changed = True
@@ -81,13 +53,8 @@ class Rules:
             if self.states[i] == _WAITING:
                 self.states[i] = _IDLE
 
-    def hit(self, i):
-        """(value, limit) of when rule `i` became due, with their own signs."""
-        sign = -1 if _TABLE[i][2] < 0 else 1
-        return sign * self._hits[i], sign * self._limits[i]
-
     def _measure(self):
-        data, values = self._data, self._values
+        data, values = self._data, self.numbers
         internal, one, two = data[L.TEMP_INT], data[L.TEMP_EXT1], data[L.TEMP_EXT2]
         cold = two if one == _ABSENT or two < one else one  # ABSENT is above every temperature
         hot = internal
@@ -109,33 +76,30 @@ class Rules:
         values[10] = _ABSENT if high == _ABSENT or low == _ABSENT else high - low
 
     def _low(self, i, value):
-        self._values[i] = value if value == _ABSENT else -value
+        self.numbers[i] = value if value == _ABSENT else -value
 
     def evaluate(self):
         """Compare the snapshot with the limits. Call it at each poll; it allocates nothing."""
         self._measure()
         now = self._clock.ticks_ms()
-        states, values = self.states, self._values
+        states, numbers = self.states, self.numbers
         for i in range(COUNT):
-            state, value = states[i], values[i]
-            if not self._enabled[i]:
-                continue
+            state, value = states[i], numbers[i]
             if value == _ABSENT:
                 if state == _WAITING:
                     states[i] = _IDLE
             elif state == RAISED:
-                if value <= self._ends[i]:
-                    self._end(i)
+                if value <= numbers[ENDS + i]:
+                    self.end(i)
             elif state < DUE:
-                if value <= self._limits[i]:
+                if value <= numbers[LIMITS + i]:
                     states[i] = _IDLE
                     continue
                 if state == _IDLE:
                     states[i] = _WAITING
-                    self._since[i] = now
-                if self._clock.ticks_diff(now, self._since[i]) >= self._debounce_ms:
+                    numbers[_SINCE + i] = now
+                if self._clock.ticks_diff(now, numbers[_SINCE + i]) >= self.debounce_ms:
                     states[i] = DUE
-                    self._hits[i] = value
-                    data = self._data
-                    self.cells[i] = data[L.CELL_MAX_AT] if i == 2 else data[L.CELL_MIN_AT] if i == 3 else 0
+                    numbers[HITS + i] = value
+                    numbers[CELLS + i] = self._data[L.CELL_MAX_AT if i == 2 else L.CELL_MIN_AT]
                     self.changed = True

@@ -24,6 +24,26 @@ _RUN_S = const(0x20000000)  # added to times since the start of this run: newer 
 _RELATIVE = const(4)  # this run wrote it before the clock was set
 
 
+def begin(log, directory, uptime_s=0):
+    """Give a `Log` its attributes. `active`: {type: Alert}; `count`: alerts in the file."""
+    log.path = directory + "/alerts.log"
+    log.active = {}
+    log.count = 0
+    log.last_id = 0
+    log.records = 0  # in the file
+    log.index = array("i", bytes(4 * _FIELDS * CAPACITY))  # 3 ints an alert, oldest first
+    log.record = bytearray(SIZE)
+    # saved beside the alerts: last status code of the BMS (0: none), type 16 was logged, newest events of the BMS
+    log.status = log.noted = 0
+    log.seen = bytearray(28)
+    log.unsaved = []  # alerts
+    log.state_unsaved = False
+    log.news = []  # (alert, raised) to be published once saved
+    log.retry = None  # ticks of the last write when it failed
+    log.tokens = 20  # status changes that may be logged
+    log.token_at = uptime_s
+
+
 # -- reading -----------------------------------------------------------------------------------------------------
 
 

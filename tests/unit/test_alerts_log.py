@@ -4,13 +4,20 @@ import os
 
 from firmware.alerts import store
 from firmware.alerts.alert import ACTIVE, CLEARED, Alert
-from firmware.alerts.alerts import Log
+from firmware.alerts import alerts as resident
 from tests.unit.alerts_parts import Bench, directory
 from tests.unit.help import raises
 from tests.unit.test_config_powercut import _ROOT, PowerCut, RamDevice, _image, _mounted
 
 _NOW = 1_780_000_000_000
 _CUTS = 4000
+
+
+def Log(path):
+    """The log of the alerts in a directory."""
+    log = resident.Log()
+    store.begin(log, path)
+    return log
 
 
 def make(log, kind, ms, status=CLEARED):
