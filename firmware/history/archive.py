@@ -9,14 +9,13 @@ Closed records wait in RAM (`waiting`) with seconds since start and get Unix tim
 ten. While the clock is not set they are set aside in a file when they grow too many (`early.py`).
 """
 
-import os
 from micropython import const
 from firmware import lazy
 from firmware.history.summary import SIZE, Summary
 
 EARLY = "/early-"
 _MINUTE = const(60)
-_QUARTER = const(900)
+QUARTER = const(900)
 _BLOCK = const(10)  # minutes that are written together
 _CLOCK_SAME_MS = const(500)  # the base of the clock is read with that much noise
 CLOCK_SMALL_S = const(5)  # a correction up to this shifts the records, a larger one begins new ones
@@ -41,17 +40,12 @@ class RingFile:
         """The record in the making is complete: let it wait."""
         if self.summary.empty():
             return
-        if self.count * SIZE == len(self.waiting):
-            self.drop(1)
+        if self.count * SIZE == len(self.waiting):  # the oldest gives way
+            self.waiting[:-SIZE] = self.waiting[SIZE:]
+            self.count -= 1
         self.summary.pack(self.waiting, self.count * SIZE, self.start)
         self.count += 1
         self.summary.clear()
-
-    def drop(self, count):
-        """Forget the `count` oldest that wait."""
-        size = (self.count - count) * SIZE
-        self.waiting[:size] = self.waiting[count * SIZE : count * SIZE + size]
-        self.count -= count
 
 
 class Archive:
@@ -60,19 +54,15 @@ class Archive:
     def __init__(self, directory, since, clock, log):
         self.directory = directory
         self.minutes = RingFile("m", _MINUTE, 1440, 120, 24)
-        self.quarters = RingFile("q", _QUARTER, 2976, 96, 8)
+        self.quarters = RingFile("q", QUARTER, 2976, 96, 8)
         self.base_s = 0  # Unix time of second 0 of `since`; 0 until the clock is set
-        self._shift = 0  # seconds from the last full quarter to second 0
-        self._base_ms = 0
+        self.shift = 0  # seconds from the last full quarter to second 0
+        self.base_ms = 0
         self.since = since
         self._clock = clock
-        self._log = log
-        self._failing = False
-        for ring in (self.minutes, self.quarters):
-            try:
-                os.remove(self.directory + EARLY + ring.name)  # of a start whose time nobody knows
-            except OSError:
-                pass
+        self.log = log
+        self.failing = False
+        lazy.once("history.early").forget(self)
 
     # -- each poll ---------------------------------------------------------------------------------------------------
 
@@ -83,19 +73,19 @@ class Archive:
 
     def _turn(self, now):
         """Close what ends before `now`."""
-        now += self._shift
+        now += self.shift
         minutes, quarters = self.minutes, self.quarters
-        start = now - now % _MINUTE - self._shift
+        start = now - now % _MINUTE - self.shift
         if minutes.start is not None and start <= minutes.start:
             return
-        self._close_minute()
+        self.close_minute()
         minutes.start = start
-        start = now - now % _QUARTER - self._shift
+        start = now - now % QUARTER - self.shift
         if quarters.start is None or start > quarters.start:
             quarters.close()
             quarters.start = start
 
-    def _close_minute(self):
+    def close_minute(self):
         self.quarters.summary.merge(self.minutes.summary)
         self.minutes.close()
 
@@ -104,48 +94,23 @@ class Archive:
     def tick(self):
         """Follow the clock, and write what is due."""
         if self._clock.time_valid:
-            self._follow()
+            base_ms = self.since.base_ms()
+            if not -_CLOCK_SAME_MS <= base_ms - self.base_ms <= _CLOCK_SAME_MS:
+                lazy.once("history.early").follow(self, base_ms)
         self._turn(self.since.s)
         if self.base_s and (self.minutes.count >= _BLOCK or self.quarters.count):
             self.write()
         for ring in (self.minutes, self.quarters):
             if ring.early > ring.placed if self.base_s else ring.count * SIZE == len(ring.waiting):
-                lazy.load("history.early").step(self, ring)
-                lazy.drop("history.early")
-
-    def _follow(self):
-        base_ms = self.since.base_ms()
-        if -_CLOCK_SAME_MS <= base_ms - self._base_ms <= _CLOCK_SAME_MS:
-            return
-        self._base_ms = base_ms
-        minutes, quarters = self.minutes, self.quarters
-        moved = base_ms // 1000 - self.base_s
-        self.base_s += moved
-        self._shift = self.base_s % _QUARTER
-        if minutes.start is not None and -CLOCK_SMALL_S <= moved <= CLOCK_SMALL_S:
-            minutes.start -= moved
-            quarters.start -= moved
-            return
-        self._close_minute()
-        quarters.close()
-        minutes.start = quarters.start = None
-
-    # -- files -------------------------------------------------------------------------------------------------------
+                lazy.once("history.early").step(self, ring)
 
     def write(self):
         """Write all closed records. What fails stays and is tried again with the next block."""
-        try:
-            lazy.load("history.store").write(self)
-            self._failing = False
-        except OSError as error:
-            if not self._failing:
-                self._log.error("history", "not written: %s" % error)
-            self._failing = True
-        lazy.drop("history.store")
+        lazy.once("history.store").write(self)
 
     def stop(self):
         """Write everything, the records in the making too (a restart). Nothing while the clock is not set."""
         if self.base_s:
-            self._close_minute()
+            self.close_minute()
             self.quarters.close()
             self.write()

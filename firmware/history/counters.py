@@ -1,4 +1,4 @@
-"""Read the saved energy counters. Loaded at start."""
+"""The saved energy counters: read and written. Loaded for the moment."""
 
 import binascii
 import struct
@@ -42,3 +42,22 @@ def _check(text):
     if len(text) != 4 * WORDS + 4 or struct.unpack_from("<I", text, 4 * WORDS)[0] != binascii.crc32(text[:-4]):
         return None
     return array("i", text[:-4])
+
+
+def save(energy):
+    """Write the state; what fails is tried again later."""
+    state = energy.state
+    state[SEQUENCE] += 1
+    text = bytes(state)
+    try:
+        with open(energy.path + "01"[state[SEQUENCE] & 1], "wb") as file:
+            file.write(text + struct.pack("<I", binascii.crc32(text)))
+    except OSError as error:
+        state[SEQUENCE] -= 1  # the next try must not touch the good file
+        if not energy.failing:
+            energy.log.error("energy", "not saved: %s" % error)
+        energy.failing = True
+        return
+    energy.failing = energy.changed = False
+    energy.ticks = 0
+    energy.saved_wh = state[IN_WH] + state[OUT_WH]

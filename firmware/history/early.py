@@ -1,4 +1,4 @@
-"""Archive records from before the clock was set: kept in a file, and put in their places afterwards. Loaded when needed.
+"""The archive when the clock is set, and records from before: kept in a file, put in their places then. Loaded when needed.
 
 The file holds them as they wait in RAM, with seconds since start; a power cut while the clock is not set loses them, as nobody
 can tell later when that start was.
@@ -7,10 +7,35 @@ can tell later when that start was.
 import os
 from micropython import const
 from firmware import lazy
-from firmware.history.archive import EARLY
+from firmware.history.archive import CLOCK_SMALL_S, EARLY, QUARTER
 from firmware.history.summary import SIZE
 
 _PIECE = const(24)  # records a step: their places lie in two or three files
+
+
+def forget(archive):
+    """At a start: remove the files of the start before, whose time nobody knows."""
+    for ring in (archive.minutes, archive.quarters):
+        try:
+            os.remove(archive.directory + EARLY + ring.name)
+        except OSError:
+            pass
+
+
+def follow(archive, base_ms):
+    """The clock was set, second 0 is now at `base_ms`: shift the records in the making, or begin new ones."""
+    archive.base_ms = base_ms
+    minutes, quarters = archive.minutes, archive.quarters
+    moved = base_ms // 1000 - archive.base_s
+    archive.base_s += moved
+    archive.shift = archive.base_s % QUARTER
+    if minutes.start is not None and -CLOCK_SMALL_S <= moved <= CLOCK_SMALL_S:
+        minutes.start -= moved
+        quarters.start -= moved
+        return
+    archive.close_minute()
+    quarters.close()
+    minutes.start = quarters.start = None
 
 
 def step(archive, ring):
@@ -38,8 +63,7 @@ def _place(archive, ring, path):
         file.seek(ring.placed * SIZE)
         records = file.read(_PIECE * SIZE)
     count = len(records) // SIZE
-    lazy.load("history.store").store(archive, ring, records, count)
-    lazy.drop("history.store")
+    lazy.once("history.store").store(archive, ring, records, count)
     ring.placed += count
     if ring.placed >= ring.early or not count:
         os.remove(path)

@@ -9,8 +9,6 @@ no erased block of its own. It goes to two files in turn; the newer one that is 
 """
 
 import asyncio
-import binascii
-import struct
 from array import array
 from micropython import const
 from firmware import bus as topics
@@ -62,12 +60,11 @@ class Energy:
         self.marked = True
         self.base_ms = 0
         self.offset = None
-        self._ticks = 0  # of the task since the last save
+        self.ticks = 0  # of the task since the last save
         self.saved_wh = 0
         self.changed = False
-        self._failing = False
-        lazy.load("history.counters").load(self)
-        lazy.drop("history.counters")
+        self.failing = False
+        lazy.once("history.counters").load(self)
         self.mark = array("i", self.state)  # the state when the day ended that is counted; at first, at start
         bus.subscribe(topics.POLL, self._on_poll)
 
@@ -94,11 +91,21 @@ class Energy:
             if 0 < ms <= _GAP_MS:
                 self._count(self._power, self._current, ms)
                 self._count(power, current, ms)
-                self._count_high(ms)
+                if HIGH_SOC <= data[field.SOC] < _ABSENT:
+                    ms += self._high_ms
+                    self._high_ms = ms % 1000
+                    self.state[HIGH_SOC_S] += ms // 1000
+                    self.changed = True
                 data[field.ENERGY_IN] = self.state[IN_WH]
                 data[field.ENERGY_OUT] = self.state[OUT_WH]
         self._last, self._power, self._current = now, power, current
-        self._note(voltage, current)
+        self._note(CELL_LOW, data[field.CELL_MIN], data[field.CELL_MAX])
+        self._note(PACK_LOW, voltage, voltage)
+        warm = self.live.temperature()
+        if warm is not None:
+            self._note(COLD, warm, warm)
+        if current:
+            self._note(CHARGE - 1 if current > 0 else DISCHARGE - 1, _ABSENT, abs(current))
 
     def _count(self, power, current, ms):
         """Half of a stretch of `ms` with `power` mW and `current` mA."""
@@ -120,41 +127,14 @@ class Energy:
         state[at + 1] = half
         self.changed = True
 
-    def _count_high(self, ms):
-        soc = self.live.data[field.SOC]
-        if HIGH_SOC <= soc < _ABSENT:
-            self._high_ms += ms
-            if self._high_ms >= 1000:
-                self.state[HIGH_SOC_S] += self._high_ms // 1000
-                self._high_ms %= 1000
-                self.changed = True
-
-    def _note(self, voltage, current):
-        """The records."""
-        data = self.live.data
-        if data[field.CELL_MIN] != _ABSENT:
-            self._least(CELL_LOW, data[field.CELL_MIN])
-        self._most(CELL_HIGH, data[field.CELL_MAX])
-        self._least(PACK_LOW, voltage)
-        self._most(PACK_HIGH, voltage)
-        temperature = self.live.temperature()
-        if temperature is not None:
-            self._least(COLD, temperature)
-            self._most(WARM, temperature)
-        if current > 0:
-            self._most(CHARGE, current)
-        elif current < 0:
-            self._most(DISCHARGE, -current)
-
-    def _least(self, at, value):
-        if value < self.state[at]:  # ABSENT is above everything
-            self.state[at] = value
-            self.changed = True
-
-    def _most(self, at, value):
+    def _note(self, at, low, high):
+        """`low` may be a new record at `at`, `high` one behind it; ABSENT: no value."""
         state = self.state
-        if value != _ABSENT and (state[at] == _ABSENT or value > state[at]):
-            state[at] = value
+        if low < state[at]:  # ABSENT is above everything
+            state[at] = low
+            self.changed = True
+        if high != _ABSENT and (state[at + 1] == _ABSENT or high > state[at + 1]):
+            state[at + 1] = high
             self.changed = True
 
     def _follow_clock(self):
@@ -168,8 +148,7 @@ class Energy:
             or self.offset != self.config.get("time.utc_offset_min")
             or clock.uptime_s() >= self.next_day
         ):
-            lazy.load("history.days").follow(self)
-            lazy.drop("history.days")
+            lazy.once("history.days").follow(self)
 
     @property
     def report(self):
@@ -182,31 +161,16 @@ class Energy:
 
     def save(self):
         """Write the state; what fails is tried again later."""
-        state = self.state
-        state[SEQUENCE] += 1
-        text = bytes(state)
-        try:
-            with open(self.path + "01"[state[SEQUENCE] & 1], "wb") as file:
-                file.write(text + struct.pack("<I", binascii.crc32(text)))
-        except OSError as error:
-            state[SEQUENCE] -= 1  # the next try must not touch the good file
-            if not self._failing:
-                self.log.error("energy", "not saved: %s" % error)
-            self._failing = True
-            return
-        self._failing = False
-        self.changed = False
-        self._ticks = 0
-        self.saved_wh = state[IN_WH] + state[OUT_WH]
+        lazy.once("history.counters").save(self)
 
     def tick(self):
         """Each 10 s: look at the clock, and save after 10 Wh or 10 minutes with something new."""
         if self._last is not None and self.clock.ticks_diff(self.clock.ticks_ms(), self._last) > _GAP_MS:
             self._last = None  # before the ticks go round
         self._follow_clock()
-        self._ticks += 1
+        self.ticks += 1
         state = self.state
-        if self.changed and (self._ticks >= _SAVE_TICKS or state[IN_WH] + state[OUT_WH] - self.saved_wh >= _SAVE_WH):
+        if self.changed and (self.ticks >= _SAVE_TICKS or state[IN_WH] + state[OUT_WH] - self.saved_wh >= _SAVE_WH):
             self.save()
 
     async def run(self):

@@ -24,10 +24,16 @@ def seal(record, time):
 
 
 def write(archive):
-    """Write all records that wait. Raises OSError."""
-    for ring in (archive.minutes, archive.quarters):
-        store(archive, ring, ring.waiting, ring.count)
-        ring.count = 0
+    """Write all records that wait; what cannot be written goes on waiting."""
+    try:
+        for ring in (archive.minutes, archive.quarters):
+            store(archive, ring, ring.waiting, ring.count)
+            ring.count = 0
+        archive.failing = False
+    except OSError as error:
+        if not archive.failing:
+            archive.log.error("history", "not written: %s" % error)
+        archive.failing = True
 
 
 def store(archive, ring, records, count):

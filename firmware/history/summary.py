@@ -110,16 +110,17 @@ class Summary:
         a[_SPREAD] = max(a[_SPREAD], b[_SPREAD])
         a[_SOH] = b[_SOH]
 
-    def _part(self, group, i, step, unknown, low, high):
-        """Mean (i 1), minimum (2) or maximum (3) of a group in `step`, kept within low..high; `unknown` where there is none."""
+    def _part(self, group, i, step, most):
+        """Mean (i 1), minimum (2) or maximum (3) of a group in `step`, for a field that holds up to `most`."""
         a = self._a
         count = a[group]
+        signed = group & 4  # current and temperature
         if not count:
-            return unknown
+            return -most - 1 if signed else most + 1
         value = a[group + i]
         if i == 1:
             value = (value + count // 2) // count
-        return max(low, min(high, (value + step // 2) // step))
+        return max(-most if signed else 0, min(most, (value + step // 2) // step))
 
     def pack(self, buffer, at, time):
         """Write the record into `buffer`, without its CRC (see `seal`); `time` in seconds."""
@@ -132,19 +133,19 @@ class Summary:
         soh = a[_SOH]
         struct.pack_into(
             FORMAT, buffer, at, time,
-            self._part(_VOLTAGE, 1, VOLT_STEP, 0xFFFF, 0, 0xFFFE),
-            self._part(_VOLTAGE, 2, VOLT_STEP, 0xFFFF, 0, 0xFFFE),
-            self._part(_VOLTAGE, 3, VOLT_STEP, 0xFFFF, 0, 0xFFFE),
-            self._part(_CURRENT, 1, 1, -32768, -32767, 32767),
-            self._part(_CURRENT, 2, 1, -32768, -32767, 32767),
-            self._part(_CURRENT, 3, 1, -32768, -32767, 32767),
-            self._part(_SOC, 1, 1, 0xFFFF, 0, 0xFFFE),
-            self._part(_SOC, 2, HALF_PERCENT, 255, 0, 254),
-            self._part(_SOC, 3, HALF_PERCENT, 255, 0, 254),
+            self._part(_VOLTAGE, 1, VOLT_STEP, 0xFFFE),
+            self._part(_VOLTAGE, 2, VOLT_STEP, 0xFFFE),
+            self._part(_VOLTAGE, 3, VOLT_STEP, 0xFFFE),
+            self._part(_CURRENT, 1, 1, 32767),
+            self._part(_CURRENT, 2, 1, 32767),
+            self._part(_CURRENT, 3, 1, 32767),
+            self._part(_SOC, 1, 1, 0xFFFE),
+            self._part(_SOC, 2, HALF_PERCENT, 254),
+            self._part(_SOC, 3, HALF_PERCENT, 254),
             255 if soh == _ABSENT else min(254, (soh + 25) // HALF_PERCENT),
-            self._part(_TEMPERATURE, 1, 1, -32768, -32767, 32767),
-            self._part(_TEMPERATURE, 2, 10, -128, -127, 127),
-            self._part(_TEMPERATURE, 3, 10, -128, -127, 127),
+            self._part(_TEMPERATURE, 1, 1, 32767),
+            self._part(_TEMPERATURE, 2, 10, 127),
+            self._part(_TEMPERATURE, 3, 10, 127),
             cell_min | (spread & 7) << 13,
             cell_max | (spread >> 3 & 7) << 13,
             spread >> 6,

@@ -173,7 +173,7 @@ def test_counters_never_lose_more_than_was_unsaved():
         def watched():
             before = rig.energy.state[counter.IN_WH]
             save()
-            if rig.energy._failing:
+            if rig.energy.failing:
                 device_alive[0] = False
             elif device_alive[0]:
                 shown[0] = before
