@@ -2,6 +2,7 @@
 
 import ast
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,11 @@ ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "tests" / "unit"
 MICROPYTHON = os.environ.get("MICROPYTHON") or str(ROOT / ".venv" / "bin" / "micropython")
 TIMEOUT_S = 180
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # started in the background: what the tests start must hear Ctrl-C again
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

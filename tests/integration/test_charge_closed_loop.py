@@ -141,10 +141,14 @@ def test_night_and_day(process):
     assert_safe(loop)
 
 
-@pytest.mark.parametrize(("chemistry", "cells", "capacity"), [("nmc", 14, 66), ("nmc", 4, 500), ("lto", 16, 40), ("lfp", 8, 100)])
+@pytest.mark.parametrize(
+    ("chemistry", "cells", "capacity"), [("nmc", 14, 66), ("nmc", 4, 500), ("lto", 16, 40), ("lfp", 8, 100)]
+)
 def test_other_packs(process, chemistry, cells, capacity):
     settings = {317: max(2, capacity // 2), 318: max(2, capacity // 2)}
-    battery = Battery(cells=cells, capacity_ah=capacity, chemistry=chemistry, soc=70, offset_mv={2: 30}, settings=settings)
+    battery = Battery(
+        cells=cells, capacity_ah=capacity, chemistry=chemistry, soc=70, offset_mv={2: 30}, settings=settings
+    )
     amps = capacity / 3
     loop = ClosedLoop(process, battery, charger_a=amps, load=lambda t: amps / 4 if int(t) // 900 % 2 else 0.0)
     loop.run(5)

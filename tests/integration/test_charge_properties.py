@@ -68,7 +68,19 @@ def moments(draw, data, chemistry):
     data[VOLTAGE], data[CELL_MIN], data[CELL_MAX] = sum(cells), min(cells), max(cells)
     data[CURRENT] = draw(st.sampled_from([0, 0, 50, 1500, 40_000, -1500, -90_000]))
     data[SOC] = draw(st.sampled_from([ABSENT, 0, 5000, 8900, 9900, 10_000]))
-    edges = [data[HOT] - 20, data[HOT] - 21, data[HOT] - 11, data[COLD], data[COLD] + 60, -401, 1001, ABSENT, 200, 200, 200]
+    edges = [
+        data[HOT] - 20,
+        data[HOT] - 21,
+        data[HOT] - 11,
+        data[COLD],
+        data[COLD] + 60,
+        -401,
+        1001,
+        ABSENT,
+        200,
+        200,
+        200,
+    ]
     temperature = st.one_of(st.integers(150, 250), st.sampled_from(edges))
     for sensor in range(3):
         data[TEMP_INT + sensor] = draw(temperature)
@@ -129,7 +141,10 @@ def test_invariants(process, given_data):
             data, dt = given_data.draw(moments(base, chemistry))
         result = process.update(data, dt)
         cvl, ccl, dcl, state, _, ready, floating = result
-        if ABSENT in (data[VOLTAGE], data[CURRENT], data[OV], data[CAPACITY]) or ABSENT in data[CELL : CELL + base[CELLS]]:
+        if (
+            ABSENT in (data[VOLTAGE], data[CURRENT], data[OV], data[CAPACITY])
+            or ABSENT in data[CELL : CELL + base[CELLS]]
+        ):
             assert ccl == dcl == 0
             was_started = False
             continue
@@ -170,7 +185,14 @@ def test_full_and_resting_may_be_charged(process, given_data):
     top = min(data[FULL], data[OV] - 50)
     count = data[CELLS]
     data[CELL : CELL + count] = [top] * count
-    data[VOLTAGE], data[CELL_MIN], data[CELL_MAX], data[CURRENT], data[SOC], data[STATUS] = top * count, top, top, 0, 10_000, 0x92
+    data[VOLTAGE], data[CELL_MIN], data[CELL_MAX], data[CURRENT], data[SOC], data[STATUS] = (
+        top * count,
+        top,
+        top,
+        0,
+        10_000,
+        0x92,
+    )
     warm = (data[HOT] + max(data[COLD], -40)) // 2
     data[4:7] = [warm, warm, ABSENT]
     if not data[COLD] + 20 < warm < data[HOT] - 40 or data[UV] + 150 > top:
