@@ -65,6 +65,7 @@ class Energy:
         self.changed = False
         self.failing = False
         lazy.once("history.counters").load(self)
+        config.get("time.utc_offset_min")  # while the schema is loaded
         self.mark = array("i", self.state)  # the state when the day ended that is counted; at first, at start
         bus.subscribe(topics.POLL, self._on_poll)
 

@@ -15,8 +15,9 @@ def battery(live):
 
 def mqtt_state(parts):
     """The `mqtt` object of the status."""
-    if parts.mqtt is None:
-        return {"connected": False, "broker": parts.config.get("mqtt.broker_uri")}
+    uri = parts.config.get("mqtt.broker_uri")
+    if parts.mqtt is None or not uri:
+        return {"connected": False, "broker": uri}
     status = parts.mqtt.status()
     return {"connected": status["connected"], "broker": status["broker"]}
 

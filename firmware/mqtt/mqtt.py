@@ -16,6 +16,7 @@ class Mqtt:
         self.changed = asyncio.Event()  # settings of ours have changed
         self.part = None  # the module of that name while a broker is configured
         self.begun = False
+        parts.config.get("mqtt.broker_uri")  # while the schema is loaded
         parts.bus.subscribe(topics.CONFIG, self._on_config)
 
     def __getattr__(self, name):
