@@ -7,34 +7,34 @@ qualifies the battery to the CAN frames handed to the driver.
 import asyncio
 import gc
 import json
+import sys
 import time
+from firmware import bus as topics
+from firmware.alerts.alerts import Alerts
 from firmware.bms.bms import Bms
 from firmware.bms.crc import crc16
 from firmware.board.base import Board
 from firmware.bus import Bus
 from firmware.can.can import Can
+from firmware.can import frames
 from firmware.can.charge import ChargeControl
+from firmware.can.slcan import Slcan
+from firmware.config.config import Config
+from firmware.history.energy import Energy
+from firmware.history.history import History
 from firmware.live import Live
+
+DATA = sys.argv[1]  # a directory for the files of the parts
 
 _STARTS = 20
 _CYCLES = 40
 
 
 class Clock(Board):
+    skew = 0
+
     def ticks_ms(self):
-        return time.ticks_ms() & 0x3FFFFFFF
-
-
-class Defaults:
-    """A configuration of defaults, as far as the parts ask."""
-
-    values = {"uart.timeout_ms": 1000, "uart.poll_interval_ms": 100, "can.enabled": True, "charge.chemistry": "auto"}
-    values.update({"charge.temperature_source": "auto", "charge.rebulk_soc": 90, "charge.absorption_max_min": 60})
-
-    def get(self, key):
-        if key in self.values:
-            return self.values[key]
-        return "" if key.startswith("can.") else 0
+        return (time.ticks_ms() + self.skew) & 0x3FFFFFFF
 
 
 class Silent:
@@ -141,8 +141,11 @@ class Driver:
 
 class Rig:
     def __init__(self):
-        clock, config, log = Clock(), Defaults(), Silent()
+        clock, log = Clock(), Silent()
         self.live, self.bus = Live(clock), Bus()
+        self.clock, self.log = clock, log
+        self.config = config = Config(DATA, b"\x02\0\0\0\0\x01", self.bus)
+        config.load()
         self.port = Port()
         self.driver = Driver(self.port)
         self.bms = Bms(self.port, self.live, self.bus, clock, config, log)
@@ -216,9 +219,65 @@ async def heap():
     print(json.dumps({"name": "heap of charge control and CAN schedule", "bytes": used / 100}))
 
 
+class Line:
+    """A serial adapter that takes everything."""
+
+    def write(self, data):
+        pass
+
+
+def report_heap(name, function, calls=100):
+    """Bytes of heap that a call of `function` takes, on the average."""
+    function()
+    gc.collect()
+    gc.disable()
+    before = gc.mem_alloc()
+    for _ in range(calls):
+        function()
+    used = gc.mem_alloc() - before
+    gc.enable()
+    print(json.dumps({"name": name, "bytes": used / calls}))
+
+
+def send_all(rig):
+    """Encode all frames and hand them to the SLCAN driver."""
+    schedule, data = rig.can.schedule, rig.live.data
+    driver = Slcan(Line(), rig.clock, 500000, rig.log)
+    driver.state = "RUNNING"
+
+    def send():
+        frames.core(data, schedule.frames.work, schedule.frames.buffer)
+        frames.slow(data, schedule.frames.work, schedule.frames.buffer)
+        for i in range(frames.COUNT):
+            driver.send(frames.IDS[i], schedule.frames.frame(i))
+
+    return send
+
+
+async def parts_heap():
+    """What looks at a poll besides: history, energy, alerts."""
+    rig = Rig()
+    await rig.until(lambda: rig.driver.sent > 20)
+    rig.stop()
+    report_heap("heap of encoding and sending all frames", send_all(rig))
+    bare = (rig.live, Bus(), rig.clock, rig.config, rig.log, DATA)
+    history, energy = History(*bare), Energy(*bare)
+    alerts = Alerts(rig.live, bare[1], rig.clock, rig.config, rig.bms.events, rig.can, rig.log, DATA)
+    assert history and energy and alerts
+    clock = rig.clock
+
+    def poll():
+        clock.skew += 1000  # a second passes, so that each poll is a sample
+        rig.live.good_poll()
+        bare[1].publish(topics.POLL)
+
+    report_heap("heap of a sample, energy and all alert rules", poll)
+
+
 async def main():
     await latency()
     await heap()
+    await parts_heap()
 
 
 asyncio.run(main())
