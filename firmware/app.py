@@ -1,20 +1,16 @@
 """All parts of the gateway, and the supervisor of their tasks. `start` builds the parts; it runs once and is forgotten."""
 
-import gc
-
-gc.threshold(8192)  # before anything is allocated: a small heap must not be cut into pieces
-
-import asyncio  # noqa: E402
-import sys  # noqa: E402
-from micropython import const  # noqa: E402
-from firmware import bus as topics  # noqa: E402
-from firmware import lazy  # noqa: E402
-from firmware.board import machine_board  # noqa: E402
-from firmware.bus import Bus  # noqa: E402
-from firmware.config.config import Config  # noqa: E402
-from firmware.live import Live  # noqa: E402
-from firmware.system import log as logs  # noqa: E402
-from firmware.system.tasks import NotStartable, Tasks  # noqa: E402
+import asyncio
+import sys
+from micropython import const
+from firmware import bus as topics
+from firmware import lazy
+from firmware.board import machine_board
+from firmware.bus import Bus
+from firmware.config.config import Config
+from firmware.live import Live
+from firmware.system import log as logs
+from firmware.system.tasks import NotStartable, Tasks
 
 VERSION = "0.1.0"
 

@@ -1,7 +1,8 @@
 """Compile the application for a chip: `python -m tools.build host|esp32|esp32s3|esp32c3` fills `build/CHIP/`.
 
     build/CHIP/boot.py, main.py            as they are
-    build/CHIP/slot_a/firmware/**.mpy      ours, shortened (tools/inline.py, minify.py); viper files for the chip's family
+    build/CHIP/slot_a/firmware/**.mpy      ours, shortened (tools/inline.py, minify.py), modules merged (bundle.py);
+                                           viper files for the chip's family
     build/CHIP/slot_a/lib/**.mpy           third-party
     build/CHIP/slot_a/www/*.gz             the page, gzipped without time stamp
 
@@ -22,6 +23,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tools.bundle import bundle
 from tools.deps import device_packages
 from tools.inline import apply, inline_tree, module_name
 from tools.minify import minify
@@ -93,11 +95,12 @@ def remove_strays(slot, parts):
 
 
 def compile_firmware(compiler, slot):
-    """All of firmware/ below `slot`; Python is compiled with constants put in and names shortened, data files are copied."""
+    """All of firmware/ below `slot`: Python with constants put in, names shortened and modules merged; data files as they are."""
     sizes = {}
     sources = inline_tree(ROOT / "firmware", ROOT)
     names = {path: module_name(path, ROOT) for path in sources}
-    for path, source in minify(sources, names, apply).items():
+    sources = bundle(minify(sources, names, apply), names)
+    for path, source in sources.items():
         out = (slot / path.relative_to(ROOT)).with_suffix(".mpy")
         compiler.compile(source, out, names[path], 3)
         sizes[str(out.relative_to(slot))] = out.stat().st_size

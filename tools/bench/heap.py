@@ -44,9 +44,8 @@ def part(name, before, modules):
 
 async def start(argv):
     import asyncio
-    from firmware import app as application, lazy
+    from firmware import app as application, start
 
-    start = lazy.load("start")
 
     before, modules = used(), _modules[0]
     board = application.machine_board(argv)
@@ -59,7 +58,7 @@ async def start(argv):
     part("= battery parts", before, modules)
     before, modules = used(), _modules[0]
     await start.rest(app)
-    lazy.drop("start")
+    del sys.modules["firmware.start"], sys.modules["firmware"].start, start
     app.config.release()
     await asyncio.sleep_ms(500)
     part("= the other parts", before, modules)
