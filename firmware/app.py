@@ -1,6 +1,7 @@
 """All parts of the gateway, and the supervisor of their tasks. `start` builds the parts; it runs once and is forgotten."""
 
 import asyncio
+import gc
 import sys
 from micropython import const
 from firmware import bus as topics
@@ -85,6 +86,13 @@ class App:
             if self.restart_due is not None and board.ticks_diff(board.ticks_ms(), self.restart_due) >= 0:
                 self.restart_now()
             await asyncio.sleep_ms(_SUPERVISE_MS if self.restart_due is None else 50)
+
+    def forget(self):
+        """Give back what was only loaded for a moment: the heap is short."""
+        self.config.release()
+        if self.alerts:
+            self.alerts.forget()
+        gc.collect()
 
     def restart(self, delay_ms):
         """Restart the gateway in `delay_ms` (0-60000). False where it may not (--no-restart): then only logged."""

@@ -17,7 +17,7 @@ _FIRST_FRAME_MS = const(3000)
 _STEP_MS = const(10)
 # What every request asks for: kept from the start, so that no request has to load the schema for them
 _ASKED_BY_REQUESTS = ("auth.password_hash", "auth.protect_reads", "auth.allowed_hosts", "system.hostname")
-_RESERVE_KB = const(40)  # what an optional part must leave: the 20 KB of firmware.http.web, two dashboards and what they load
+_RESERVE_KB = const(44)  # what an optional part must leave: the 20 KB of firmware.http.web, two dashboards and what they load
 _TICK_MS = const(10)  # of the CAN schedule, where a hardware timer drives it
 
 
@@ -79,8 +79,8 @@ async def _first_frame(live):
 async def rest(app):
     """What may wait: HTTP, then everything that is only looked at, as far as the heap has room for it.
 
-    A part that finds no room is reported and left out (DESIGN 5, "heap low"), so that what is required does not fail later. What needs
-    large blocks comes first, each part is made before the next is imported: while the heap has not been cut up yet.
+    A part that finds no room is reported and left out (DESIGN 5, "heap low"), so that what is required does not fail later.
+    Each part is made before the next is imported: while the heap has not been cut up yet.
     """
     from firmware.http.server import Server
 
@@ -88,7 +88,7 @@ async def rest(app):
     common = (app.live, app.bus, board, app.config, app.log, board.data_dir)
     app.http = Server(app)
     start("http", app.serve, required=True)
-    if _has_room(app, "alerts", 24):
+    if _has_room(app, "alerts", 11):
         from firmware.alerts.alerts import Alerts
 
         app.alerts = Alerts(app.live, app.bus, board, app.config, app.bms.events, app.can, app.log, board.data_dir)
@@ -98,12 +98,12 @@ async def rest(app):
 
         app.energy = Energy(*common)
         start("energy", app.energy.run)
-    if _has_room(app, "mqtt", 4):
+    if _has_room(app, "mqtt", 2):
         from firmware.mqtt.mqtt import Mqtt
 
         app.mqtt = Mqtt(app)
         start("mqtt", app.mqtt.run)
-    if _has_room(app, "history", 22):
+    if _has_room(app, "history", 15):
         from firmware.history.history import History
 
         app.history = History(*common)
@@ -114,7 +114,7 @@ async def rest(app):
 
 def _has_room(app, name, size_kb):
     """True when a part of `size_kb` (on a 64-bit machine; two thirds of it on a board) leaves enough of the heap free."""
-    gc.collect()
+    app.forget()
     free = app.board.heap_free()
     needed = (size_kb + _RESERVE_KB) * 1024
     if sys.maxsize < 1 << 32:

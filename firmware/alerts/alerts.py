@@ -109,8 +109,12 @@ class Alerts:
             self._busy = lazy.load("alerts.watch").look(self)
         self._idle += 1
         if self._idle == _IDLE:
-            for name in _LOADED:
-                lazy.drop("alerts." + name)
+            self.forget()
+
+    def forget(self):
+        """Drop what is only loaded while something changes or somebody asks."""
+        for name in _LOADED:
+            lazy.drop("alerts." + name)
 
     def _news(self):
         """True when a condition is not as it was at the last pass. Allocates nothing."""

@@ -151,7 +151,7 @@ class Web(Microdot):
         if board.heap_free() >= _HEAP_LOW:
             return False
         self.sweep(_IDLE_SHORT_MS)
-        gc.collect()
+        self.parts.forget()
         return board.heap_free() < _HEAP_LOW
 
     def log_exception(self, error):
