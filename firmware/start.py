@@ -17,7 +17,9 @@ _FIRST_FRAME_MS = const(3000)
 _STEP_MS = const(10)
 # What every request asks for: kept from the start, so that no request has to load the schema for them
 _ASKED_BY_REQUESTS = ("auth.password_hash", "auth.protect_reads", "auth.allowed_hosts", "system.hostname")
-_RESERVE_KB = const(44)  # what an optional part must leave: the 20 KB of firmware.http.web, two dashboards and what they load
+_RESERVE_KB = const(
+    44
+)  # what an optional part must leave: the 20 KB of firmware.http.web, two dashboards and what they load
 _TICK_MS = const(10)  # of the CAN schedule, where a hardware timer drives it
 
 

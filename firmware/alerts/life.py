@@ -193,7 +193,9 @@ def flush(alerts):
     """Save, then publish. What cannot be saved is shown all the same, and saved as soon as it can be."""
     log, clock = alerts.log, alerts.clock
     now = clock.ticks_ms()
-    if (log.unsaved or log.state_unsaved) and (log.retry is None or not 0 <= clock.ticks_diff(now, log.retry) < _RETRY_MS):
+    if (log.unsaved or log.state_unsaved) and (
+        log.retry is None or not 0 <= clock.ticks_diff(now, log.retry) < _RETRY_MS
+    ):
         try:
             store.append(log, log.unsaved, log.state_unsaved)
             log.unsaved = []

@@ -91,6 +91,9 @@ class Parts:
         self.restarts = []
         self.may_restart = True
 
+    def forget(self):
+        pass
+
     def restart(self, delay_ms):
         self.restarts.append(delay_ms)
         return self.may_restart

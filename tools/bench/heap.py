@@ -46,7 +46,6 @@ async def start(argv):
     import asyncio
     from firmware import app as application, start
 
-
     before, modules = used(), _modules[0]
     board = application.machine_board(argv)
     app = application.App(board)
