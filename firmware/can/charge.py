@@ -156,6 +156,10 @@ class ChargeControl:
         self._currents.update(data, dt, self._live.settings_age_s())
         self._publish(data)
 
+    def prepare(self):
+        """Work out what follows from the settings now, so that the poll that is to be answered need not."""
+        self._settings_sound(self._live.data)
+
     def _settings_sound(self, data):
         """Work out the targets anew where a setting or the configuration has changed; False while the settings are no good."""
         settings = self._settings

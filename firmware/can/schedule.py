@@ -77,6 +77,7 @@ class Schedule:
         bus.subscribe(_bus.POLL, self._on_poll)
         bus.subscribe(_bus.BMS_EVENTS, self._on_poll)
         bus.subscribe(_bus.CONFIG, self._on_config)
+        bus.subscribe(_bus.SETTINGS, self._on_settings)
 
     # What the bus brings
 
@@ -94,6 +95,12 @@ class Schedule:
             return
         if not self.timer_driven:
             self.tick()
+
+    def _on_settings(self, topic, payload):
+        """The settings come before the first poll: what is loaded for the first limits and texts is loaded now."""
+        self._charge.prepare()
+        if not self.speaking:
+            self.name()
 
     def _on_config(self, topic, keys):
         for key in keys:
