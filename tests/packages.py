@@ -1,9 +1,12 @@
 """Programs of the distribution that a test needs: installed when we may, else the test is skipped and says which package."""
 
+import fcntl
 import functools
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +15,7 @@ _TIMEOUT_S = 600
 
 def _apt(*arguments):
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    command = ["apt-get", "-y", *arguments]
+    command = ["apt-get", "-y", "-o", f"DPkg::Lock::Timeout={_TIMEOUT_S}", *arguments]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, timeout=_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
@@ -25,8 +28,10 @@ def _install(package):
     if not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("apt-get"):
         return
     install = ("install", "--no-install-recommends", package)
-    if not _apt(*install) and _apt("update"):
-        _apt(*install)
+    with open(Path(tempfile.gettempdir()) / "tinybms-gw-apt.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # test files run side by side, apt does not
+        if not _apt(*install) and _apt("update"):
+            _apt(*install)
 
 
 def require_package(binary, package):

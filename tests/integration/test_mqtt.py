@@ -63,8 +63,8 @@ class Watch:
 
     def longest(self):
         times = [t for t, can_id, _ in list(self.bus.frames) if can_id == 0x351]
-        assert len(times) > 2
-        return max(b - a for a, b in zip(times, times[1:], strict=False))
+        assert times  # a test that kills its gateway may leave but one
+        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0)
 
 
 def post(gateway, **mqtt):
