@@ -79,6 +79,9 @@ class App:
                 self.config.idle()
                 lazy.drop("bms.catalogue")
                 self.tasks.measure()
+            if self.bus.last_error is not None:  # the bus spares the publisher; somebody has to say it
+                self.log.error("bus", "a subscriber failed: %r" % self.bus.last_error)
+                self.bus.last_error = None
             if self.tasks.healthy():
                 board.feed()
             board.uptime_s()

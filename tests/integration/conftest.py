@@ -37,3 +37,15 @@ def host_build():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / "build" / "host"
+
+
+@pytest.fixture(scope="module")
+def running(host_build):
+    """A gateway with everything for all tests of a file, which answers a restart without doing it."""
+    parts = Parts()
+    try:
+        parts.start_all(no_restart=True)
+        parts.wait_connected()
+        yield parts
+    finally:
+        parts.stop()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from tests.integration import reference
-from tests.integration.parts import Parts, wait_for
+from tests.integration.parts import wait_for
 from websockets.sync.client import connect
 
 ENDPOINTS = {str(endpoint): endpoint for endpoint in reference.endpoints()}
@@ -25,18 +25,6 @@ DEFAULTS = {
     "uart": {"baudrate": 115200, "tx_pin": 17, "rx_pin": 16, "timeout_ms": 1000},
     "can": {"speed": 500000, "tx_pin": 5, "rx_pin": 4, "protocol": "VICTRON"},
 }
-
-
-@pytest.fixture(scope="module")
-def running(host_build):
-    """A gateway with everything, which answers a restart without doing it."""
-    parts = Parts()
-    try:
-        parts.start_all(no_restart=True)
-        parts.wait_connected()
-        yield parts
-    finally:
-        parts.stop()
 
 
 def is_error(reply, status, code=None):

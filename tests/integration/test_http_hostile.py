@@ -8,7 +8,7 @@ import struct
 import time
 
 import pytest
-from tests.integration.parts import Parts, wait_for
+from tests.integration.parts import wait_for
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -24,17 +24,6 @@ PATHS = (
 LINES = (
     b"BREW / HTTP/1.1", b"GET / HTTP/9", b"GET /", b"GET  / HTTP/1.1", b"PRI * HTTP/2.0", b"OPTIONS * HTTP/1.1", b"",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def running(host_build):
-    parts = Parts()
-    try:
-        parts.start_all(no_restart=True)
-        parts.wait_connected()
-        yield parts
-    finally:
-        parts.stop()
 
 
 def raw(running, data, read=True, timeout=5):

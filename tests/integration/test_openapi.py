@@ -6,9 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from tests.integration import reference
-from tests.integration.parts import Parts
 from tools import openapi
 
 DOCUMENT = json.loads(openapi.TARGET.read_text(encoding="utf-8"))
@@ -27,17 +25,6 @@ def test_every_endpoint_of_the_reference_is_in_it():
         operation = DOCUMENT["paths"][path][endpoint.method.lower()]
         for status in endpoint.responses:
             assert status in operation["responses"] or status >= "400", (str(endpoint), status)
-
-
-@pytest.fixture(scope="module")
-def running(host_build):
-    parts = Parts()
-    try:
-        parts.start_all(no_restart=True)
-        parts.wait_connected()
-        yield parts
-    finally:
-        parts.stop()
 
 
 def absent(running):
