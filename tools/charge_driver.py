@@ -73,6 +73,7 @@ def heap(live, charge, clock, count, ms):
     before = gc.mem_alloc()
     for _ in range(count):
         clock.advance(ms)
+        live.good_poll()  # or all but the first seconds would only measure stale data
         charge.update()
     used = gc.mem_alloc() - before
     gc.enable()
