@@ -4,7 +4,7 @@ ARGS ?=
 VENV := .venv/bin
 export MICROPYTHON ?= $(CURDIR)/$(VENV)/micropython
 
-.PHONY: help run test bench plots lint format deps deps-dev build lock clean
+.PHONY: help run test bench plots lint format deps deps-board deps-dev build lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -34,6 +34,9 @@ format: deps-dev ## Let ruff format the sources
 deps: ## Fetch what `make run` needs (.venv/, lib/)
 	@$(PYTHON) tools/deps.py run
 
+deps-board: ## Fetch what `make image`, `flash` and `deploy` need besides
+	@$(PYTHON) tools/deps.py board
+
 deps-dev: ## Fetch what `make test` needs besides
 	@$(PYTHON) tools/deps.py dev
 
@@ -42,7 +45,7 @@ build: deps ## Compile the application into build/host/
 
 lock: deps-dev ## Resolve tools/requirements-*.in again into files with hashes
 	@$(VENV)/python -m pip install --quiet --disable-pip-version-check uv
-	@cd tools && for name in run dev; do ../$(VENV)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	@cd tools && for name in run board dev; do ../$(VENV)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	  --no-annotate --no-header -o requirements-$$name.txt requirements-$$name.in; done
 
 clean: ## Remove what was built and fetched (.data/ stays)

@@ -1,10 +1,12 @@
-"""Fetch what the project needs, pinned by version and hash: `python3 tools/deps.py run|dev`.
+"""Fetch what the project needs, pinned by version and hash: `python3 tools/deps.py run|board|dev`.
 
-`.venv/` gets the tools (tools/requirements-run.txt; `dev` also -dev.txt), `lib/` gets the device libraries of
-lib/manifest.json. Runs under the system's Python with nothing installed. What is there already is not fetched again.
+`.venv/` gets the tools (tools/requirements-run.txt; `board` and `dev` also theirs) and the npm packages of tools/npm.json
+(`.venv/npm/NAME`, no Node needed), `lib/` gets the device libraries of lib/manifest.json. Runs under the system's Python with
+nothing installed. What is there already is not fetched again.
 """
 
 import argparse
+import base64
 import hashlib
 import html.parser
 import io
@@ -52,7 +54,8 @@ def install(name):
     print(f"deps: installing {requirements.relative_to(ROOT)} into .venv", flush=True)
     command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     result = subprocess.run(
-        [*command, "--require-hashes", "--only-binary", ":all:", "-r", str(requirements)],
+        # esptool comes as source only
+        [*command, "--require-hashes", "--only-binary", ":all:", "--no-binary", "esptool", "-r", str(requirements)],
         capture_output=True,
         text=True,
     )
@@ -147,14 +150,62 @@ def install_library(package):
     stamp.touch()
 
 
+# -- npm packages --------------------------------------------------------------------------------------------------------
+
+
+def npm_registry():
+    """The registry that npm is configured for."""
+    settings = {}
+    try:
+        for line in (Path.home() / ".npmrc").read_text().splitlines():
+            key, _, value = line.partition("=")
+            settings[key.strip()] = value.strip()
+    except OSError:
+        pass
+    named = os.environ.get("npm_config_registry") or os.environ.get("NPM_CONFIG_REGISTRY") or settings.get("registry")  # noqa: SIM112
+    return (named or "https://registry.npmjs.org").rstrip("/")
+
+
+def install_npm(package):
+    """Fill .venv/npm/NAME with the files that tools/npm.json names, unless this version is there."""
+    name, version, integrity = package["name"], package["version"], package["integrity"]
+    target = VENV / "npm" / name
+    stamp = target / ".version"
+    wanted = {inside: target / Path(inside).name for inside in package["files"]}
+    said = f"{version} {integrity} {' '.join(sorted(wanted))}"
+    if stamp.exists() and stamp.read_text() == said and all(path.exists() for path in wanted.values()):
+        return
+    print(f"deps: fetching {name} {version} into .venv/npm/", flush=True)
+    url = f"{npm_registry()}/{name}/-/{name.split('/')[-1]}-{version}.tgz"
+    try:
+        with urllib.request.urlopen(url, timeout=180) as answer:
+            data = answer.read()
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        fail(f"{url} cannot be fetched (no network?): {error}")
+    found = "sha512-" + base64.b64encode(hashlib.sha512(data).digest()).decode()
+    if found != integrity:
+        fail(f"{url} has {found}, tools/npm.json says {integrity}: refused")
+    files = members(data, ".tgz")
+    target.mkdir(parents=True, exist_ok=True)
+    for inside, path in wanted.items():
+        path.write_bytes(files[f"package/{inside}"])
+        if inside.startswith("bin/"):
+            path.chmod(0o755)
+    stamp.write_text(said)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=("run", "dev"), help="run: to start the gateway; dev: also to test it")
+    parser.add_argument(
+        "what", choices=("run", "board", "dev"), help="run: to start the gateway; board: to flash one; dev: to test it"
+    )
     options = parser.parse_args()
     make_venv()
-    install("run")
-    if options.what == "dev":
-        install("dev")
+    for what in {"run": ["run"], "board": ["run", "board"], "dev": ["run", "board", "dev"]}[options.what]:
+        install(what)
+    for package in json.loads((ROOT / "tools" / "npm.json").read_text())["packages"]:
+        if package["for"] == "run" or package["for"] == options.what:
+            install_npm(package)
     for package in device_packages():
         install_library(package)
 
