@@ -32,6 +32,7 @@ from tools.inline import apply, inline_tree, module_name
 from tools.manifest import FILE as MANIFEST
 from tools.manifest import manifest
 from tools.minify import minify
+from tools.plain import plain
 from tools.trim import trim
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,7 +76,7 @@ class Compiler:
         temporary = target.with_name(target.name + ".new")
         command = [self.path, f"-O{level}", "-s", name, "-o", str(temporary)]
         if VIPER.search(source) and self.chip.family is None:  # the webassembly port of the tests: no machine code
-            source = VIPER.sub("", source)
+            source = plain(source)
         elif VIPER.search(source):
             command.append(f"-march={self.chip.family}")
         with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
