@@ -4,7 +4,7 @@
     build/CHIP/slot_a/firmware/**.mpy      ours, shortened (tools/inline.py, minify.py), modules merged (bundle.py);
                                            viper files for the chip's family
     build/CHIP/slot_a/lib/**.mpy           third-party
-    build/CHIP/slot_a/www/*.gz             the page, gzipped without time stamp
+    build/CHIP/slot_a/www/*.gz             the page, bundled and gzipped (tools/web.py)
     build/CHIP/slot_a/manifest.json        version, chip, hashes (tools/manifest.py)
 
 What a chip never loads is left out (tools/chips.py). The same sources give the same bytes. Only what has changed is built again,
@@ -14,7 +14,6 @@ nothing outside build/CHIP is written.
 
 import argparse
 import fcntl
-import gzip
 import hashlib
 import json
 import os
@@ -25,6 +24,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tools import web
 from tools.bundle import bundle
 from tools.chips import CHIPS
 from tools.deps import device_packages
@@ -142,16 +142,6 @@ def compile_library(compiler, slot):
     return sizes
 
 
-def gzip_web(source, target):
-    """Each file of `web/` gzipped into `target/`. Returns {name: bytes}."""
-    sizes = {}
-    for path in sorted(p for p in source.rglob("*") if p.is_file()):
-        out = target / f"{path.relative_to(source)}.gz"
-        put(out, gzip.compress(path.read_bytes(), 9, mtime=0))
-        sizes[str(out.relative_to(target))] = out.stat().st_size
-    return sizes
-
-
 def build(chip):
     """Fill build/CHIP. Returns {part: {file: bytes}}. One at a time: another build waits."""
     out = ROOT / "build" / chip
@@ -169,7 +159,7 @@ def _build(chip, out):
     parts = {
         "firmware": compile_firmware(compiler, slot),
         "lib": compile_library(compiler, slot),
-        "www": gzip_web(ROOT / "web", slot / "www"),
+        "www": web.build(slot / "www"),
     }
     compiler.finish()
     remove_strays(slot, parts)

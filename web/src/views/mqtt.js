@@ -1,0 +1,10 @@
+// MQTT. What `ctx` has is told in app.js.
+export const texts = {
+  en: { title: "MQTT" },
+  fr: { title: "MQTT" },
+};
+
+export function mount(root, ctx) {
+  const { h } = ctx;
+  root.append(h("p", { class: "card" }, "…"));
+}

@@ -1,0 +1,10 @@
+// Settings. What `ctx` has is told in app.js.
+export const texts = {
+  en: { title: "Settings" },
+  fr: { title: "Réglages" },
+};
+
+export function mount(root, ctx) {
+  const { h } = ctx;
+  root.append(h("p", { class: "card" }, "…"));
+}

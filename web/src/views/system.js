@@ -1,0 +1,10 @@
+// System. What `ctx` has is told in app.js.
+export const texts = {
+  en: { title: "System" },
+  fr: { title: "Système" },
+};
+
+export function mount(root, ctx) {
+  const { h } = ctx;
+  root.append(h("p", { class: "card" }, "…"));
+}
