@@ -5,9 +5,31 @@ import sys
 
 gc.threshold(8192)  # before anything is loaded: a small heap must not be cut into pieces
 
-if sys.platform != "esp32":
-    import boot  # noqa: F401  the board has run it already
+if sys.platform != "esp32":  # there boot.py has left its names here
+    from boot import Picker, maintenance
 
-from firmware import app  # noqa: E402
+    del sys.modules["boot"]
 
-app.main(sys.argv[1:])
+
+def run():
+    """Start the application of the slot; never returns on a board."""
+    try:
+        from firmware import app
+
+        app.main(sys.argv[1:])
+    except Exception as error:
+        if sys.platform != "esp32":
+            raise
+        import machine
+        import time
+
+        sys.print_exception(error)
+        time.sleep(10)  # time to read it, and for Ctrl-C
+        machine.reset()
+
+
+slot = None if maintenance else Picker().pick()
+del Picker
+gc.collect()
+if slot:
+    run()

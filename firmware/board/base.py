@@ -1,5 +1,6 @@
 """What every board gives. `host.py` and `esp32.py` fill in the rest:
 
+    root_dir         where boot.py, slots.json and the slots lie, without a slash at the end ("" on a board)
     data_dir         where this gateway keeps its files
     www_dir          where the built web files lie
     ticks_ms()       milliseconds, wraps at 2^30
@@ -9,12 +10,20 @@
     unique_id()      6 bytes, the MAC
     largest_block()  largest free block of the heap in bytes
     idf_free()       free memory outside the Python heap in bytes, None where there is no such thing
+    radio()          (the module `network`, port of the access point's name server) for net/wifi.py, None where there is no WiFi
     network()        the `wifi` object of GET /api/status
     dns_server()     (address, port) to ask for names, None where none is known
     info()           what GET /api/system/info says of the machine
     console(line)    a line for the person at the serial console; announce(line) one for the program that started us
     start_timer(period_ms, callback)  call back from a hardware timer; None where there is none
     start_watchdog() and feed()
+    family()         whose bytecode files run here: "xtensawin" (ESP32, S3), "rv32imc" (C3, C6), "x64"
+    reset_cause()    "POWER_ON", "HARD", "WATCHDOG", "DEEP_SLEEP", "SOFT" or "UNKNOWN"
+    kept()           bytes that the last `keep(bytes)` (at most 512) left, b"" if none; survives resets, not power loss
+    confirm_s        so many seconds a slot on trial must be healthy before it is kept
+    ota_partition()  where an image of MicroPython can go: None, or `.label .size .write(block, buf) .finish()`
+    mark_app_valid() tell the bootloader that this image of MicroPython works
+    led(pin)         callable(on), None where there is no LED; wifi() the object of firmware/net/wifi.py or None
     reset()          restart the machine; does not come back
 
 A port: `await open()`, `write(buf)`, `await readinto(buf)` (at least one byte, 0 = closed), `any_in(buf)` (without waiting),
@@ -22,6 +31,7 @@ A port: `await open()`, `write(buf)`, `await readinto(buf)` (at least one byte, 
 """
 
 import gc
+import sys
 import time
 from micropython import const
 
@@ -33,6 +43,10 @@ _FIRST_VALID_YEAR = const(2025)
 
 class Board:
     """Clock and heap figures, alike on every board."""
+
+    confirm_s = 60
+    time_source = "none"  # of the clock: "ntp", "browser", "host"
+    station = None  # the object of net/wifi.py, once it is there
 
     def __init__(self):
         self.time_valid = False
@@ -64,13 +78,14 @@ class Board:
         """Unix milliseconds; until the clock is set, milliseconds since start."""
         return self.uptime_ms() + self._epoch_offset
 
-    def set_epoch_ms(self, epoch_ms):
-        """Set the clock (NTP, browser). Raises ValueError for a time before this firmware was written."""
+    def set_epoch_ms(self, epoch_ms, source="browser"):
+        """Set the clock (source "ntp" or "browser"). Raises ValueError for a time before this firmware was written."""
         base = 0 if time.gmtime(0)[0] == 1970 else 946_684_800  # the epoch of `time` is 2000 on an ESP32
         if time.gmtime(epoch_ms // 1000 - base)[0] < _FIRST_VALID_YEAR:
             raise ValueError("time lies before %d" % _FIRST_VALID_YEAR)
         self._epoch_offset = epoch_ms - self.uptime_ms()
         self.time_valid = True
+        self.time_source = source
 
     def heap_free(self):
         free = gc.mem_free()
@@ -83,7 +98,15 @@ class Board:
         self.heap_free()
         return self._heap_min
 
+    def family(self):
+        """Of the architecture that the bytecode loader takes native code of."""
+        return {2: "x64", 10: "xtensawin", 11: "rv32imc"}.get(sys.implementation._mpy >> 10, "")
+
+    def wifi(self):
+        """The object of firmware/net/wifi.py; None on a host and before it was started."""
+        return self.station
+
     def _nothing(self, *args):
         """Stands for what only some machines have."""
 
-    idf_free = prepare = start_watchdog = feed = start_timer = _nothing
+    idf_free = prepare = start_watchdog = feed = start_timer = mark_app_valid = ota_partition = led = radio = _nothing

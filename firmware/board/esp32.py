@@ -60,10 +60,10 @@ class Esp32(Board):
         self.http_port = 80
         self.initial_config = ""
         self.may_restart = True
+        self.root_dir = ""
         self.data_dir = "/data"
         self.www_dir = sys.path[0] + "/www"
         self._watchdog = None
-        self._cause = machine.reset_cause()
         try:
             os.mkdir(self.data_dir)
         except OSError:
@@ -102,22 +102,25 @@ class Esp32(Board):
     def largest_block(self):
         return max(region[2] for region in esp32.idf_heap_info(esp32.HEAP_DATA))
 
+    def radio(self):
+        return network, 53
+
     def network(self):
-        wlan = network.WLAN(network.STA_IF)
-        connected = wlan.active() and wlan.isconnected()
-        ip, netmask, gateway, _ = wlan.ifconfig() if connected else ("", "", "", "")
+        if self.station:
+            return self.station.network()
         return {
-            "connected": connected,
-            "ssid": wlan.config("ssid") if connected else "",
-            "rssi": wlan.status("rssi") if connected else 0,
-            "ip": ip,
-            "gateway": gateway,
-            "netmask": netmask,
+            "connected": False,
+            "ssid": "",
+            "rssi": 0,
+            "ip": "",
+            "gateway": "",
+            "netmask": "",
+            "mode": "off",
+            "ap_ssid": "",
+            "hostname": "",
         }
 
     def dns_server(self):
-        import network
-
         wlan = network.WLAN(network.STA_IF)
         address = wlan.ifconfig()[3] if wlan.active() and wlan.isconnected() else "0.0.0.0"
         return None if address == "0.0.0.0" else (address, 53)
@@ -127,10 +130,19 @@ class Esp32(Board):
         return {
             "chip": sys.implementation._machine.rsplit(" with ", 1)[-1].lower(),
             "firmware": sys.version,
-            "reset_cause": _RESET_CAUSES.get(self._cause, "UNKNOWN"),
+            "reset_cause": self.reset_cause(),
             "partitions": [{"label": p.info()[4], "address": p.info()[2], "size": p.info()[3]} for p in parts],
             "mac": self.unique_id().hex(),
         }
+
+    def reset_cause(self):
+        return _RESET_CAUSES.get(machine.reset_cause(), "UNKNOWN")
+
+    def kept(self):
+        return machine.RTC().memory()
+
+    def keep(self, data):
+        machine.RTC().memory(data)
 
     def console(self, line):
         print(line)

@@ -1,5 +1,6 @@
 """A Linux machine with the unix port: serial ports or TCP instead of pins, and ticks that wrap like the board's."""
 
+import os
 import sys
 import time
 from firmware import lazy
@@ -17,6 +18,7 @@ class Host(Board):
         self._ticks_offset = _TICKS_START - time.ticks_ms()
         super().__init__()
         self.time_valid = True
+        self.time_source = "host"
         self._epoch_offset = time.time_ns() // 1_000_000
         hostinfo = lazy.once("board.hostinfo")
         self.options = hostinfo.parse(argv)
@@ -25,7 +27,12 @@ class Host(Board):
         self.initial_config = self.options["config"]
         self.may_restart = not self.options["no-restart"]
         self.data_dir = self.options["data"]
-        self.www_dir = __file__.rsplit("/firmware/", 1)[0] + "/www" if "/firmware/" in __file__ else "www"
+        slot = __file__.rsplit("/firmware/", 1)[0] if "/firmware/" in __file__ else "."
+        self.www_dir = slot + "/www"
+        self.root_dir = slot.rpartition("/")[0] if slot[-7:-1] == "/slot_" else slot
+        self.confirm_s = int(os.getenv("TINYBMS_CONFIRM_S") or self.confirm_s)
+        self._heartbeat = None
+        self._beats = 0
         hostinfo.make_dir(self.data_dir)
 
     def __getattr__(self, name):
@@ -35,6 +42,17 @@ class Host(Board):
 
     def ticks_ms(self):
         return (time.ticks_ms() + self._ticks_offset) & _TICKS_MASK
+
+    def start_watchdog(self):
+        self._heartbeat = os.getenv("TINYBMS_HEARTBEAT")
+        self.feed()
+
+    def feed(self):
+        """The watchdog is tools/run: it ends a gateway whose heartbeat file does not change any more."""
+        if self._heartbeat:
+            self._beats += 1
+            with open(self._heartbeat, "w") as file:
+                file.write(str(self._beats))
 
     def console(self, line):
         sys.stderr.write(line + "\n")

@@ -92,7 +92,20 @@ def largest_block(board):
     return gc.mem_free()  # the unix port has one heap and does not tell its largest block
 
 
+def radio(board):
+    """The stand-in of an ESP32's `network` from the directory TINYBMS_RADIO, for tests; port of names TINYBMS_RADIO_DNS."""
+    directory = os.getenv("TINYBMS_RADIO")
+    if not directory:
+        return None
+    sys.path.append(directory)
+    import network
+
+    return network, int(os.getenv("TINYBMS_RADIO_DNS") or 53)
+
+
 def network(board):
+    if board.station:
+        return board.station.network()
     return {
         "connected": True,
         "ssid": "host",
@@ -100,6 +113,9 @@ def network(board):
         "ip": "127.0.0.1" if board.http_host == "0.0.0.0" else board.http_host,
         "gateway": "",
         "netmask": "",
+        "mode": "host",
+        "ap_ssid": "",
+        "hostname": "",
     }
 
 
@@ -119,11 +135,31 @@ def dns_server(board):
     return None
 
 
+def reset_cause(board):
+    """Of the environment variable TINYBMS_RESET_CAUSE, which tools/run sets."""
+    return os.getenv("TINYBMS_RESET_CAUSE") or "POWER_ON"
+
+
+def kept(board):
+    try:
+        with open(board.data_dir + "/kept", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def keep(board, data):
+    path = board.data_dir + "/kept"
+    with open(path + ".new", "wb") as file:
+        file.write(data)
+    os.rename(path + ".new", path)
+
+
 def info(board):
     return {
         "chip": "host",
         "firmware": sys.version,
-        "reset_cause": "POWER_ON",
+        "reset_cause": reset_cause(board),
         "partitions": [],
         "mac": board.unique_id().hex(),
     }

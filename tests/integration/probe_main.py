@@ -9,7 +9,9 @@ import sys
 import time
 
 sys.path[0] = ""  # as if it lay in the directory of main.py
-import boot  # noqa: E402, F401
+import boot  # noqa: E402
+
+boot.Picker().pick()
 
 _FROM_MS = 20
 
