@@ -24,7 +24,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools import web
+from tools import budgets, web
 from tools.bundle import bundle
 from tools.chips import CHIPS
 from tools.deps import device_packages
@@ -167,16 +167,33 @@ def _build(chip, out):
     return parts
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("chip", choices=CHIPS)
-    parser.add_argument("-v", "--verbose", action="store_true", help="print every file")
-    options = parser.parse_args()
-    for part, sizes in build(options.chip).items():
-        print(f"build/{options.chip} {part}: {len(sizes)} files, {sum(sizes.values())} bytes")
-        if options.verbose:
+def report(chip, parts, verbose=False):
+    """Print what was built against the budgets of DESIGN section 6; SystemExit when one is broken."""
+    for part, sizes in parts.items():
+        print(f"build/{chip} {part}: {len(sizes)} files, {sum(sizes.values())} bytes")
+        if verbose:
             for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
                 print(f"  {size:6d} {name}")
+    if CHIPS[chip].family is None:
+        return
+    slot = dict(parts["firmware"])
+    slot.update((f"{part}/{name}", size) for part in ("lib", "www") for name, size in parts[part].items())
+    broken = budgets.check(budgets.figures(slot, CHIPS[chip]))
+    if broken:
+        raise SystemExit(f"build: over budget: {', '.join(broken)} (tools/budgets.py)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("chip", nargs="*", metavar="CHIP", help=", ".join(CHIPS))
+    parser.add_argument("--all", action="store_true", help="every chip that somebody can have")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print every file")
+    options = parser.parse_args()
+    chips = [name for name, chip in CHIPS.items() if chip.family] if options.all else options.chip
+    if not chips or set(chips) - set(CHIPS):
+        parser.error(f"name a chip of {', '.join(CHIPS)}, or --all")
+    for chip in chips:
+        report(chip, build(chip), options.verbose)
 
 
 if __name__ == "__main__":

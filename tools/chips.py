@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+MB = 1 << 20
 BLOCK = 4096  # a sector of the flash, and a block of the file system
 
 
@@ -37,14 +38,13 @@ CHIPS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an official image leaves room for files: from `vfs_offset` to the end of 4 MB (esp32_micropython facts 5)."""
+    """Where an official image leaves room for files: from `vfs_offset` to the end of the flash (esp32_micropython facts 5)."""
 
     name: str
     vfs_offset: int
-    vfs_size: int
 
 
 LAYOUTS = {
-    "4mb": Layout("4mb", 0x200000, 0x200000),  # ESP32_GENERIC and its like: one application partition
-    "ota": Layout("ota", 0x310000, 0x0F0000),  # ESP32_GENERIC-OTA: two of 1.5 MB
+    "4mb": Layout("4mb", 0x200000),  # ESP32_GENERIC and its like: one application partition
+    "ota": Layout("ota", 0x310000),  # ESP32_GENERIC-OTA: two of 1.5 MB
 }

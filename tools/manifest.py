@@ -23,10 +23,10 @@ def application_version():
     raise SystemExit("build: firmware/app.py has no VERSION")
 
 
-def files_of(slot):
-    """The files below `slot` but for the manifest itself: sorted paths, relative to it."""
-    found = (path.relative_to(slot).as_posix() for path in Path(slot).rglob("*") if path.is_file())
-    return sorted(name for name in found if name != FILE and not name.endswith(".new"))
+def files_of(directory, every=False):
+    """Sorted paths of the files below `directory`, relative to it: of a slot, without the manifest unless `every` is wanted."""
+    found = (path.relative_to(directory).as_posix() for path in Path(directory).rglob("*") if path.is_file())
+    return sorted(name for name in found if (every or name != FILE) and not name.endswith(".new"))
 
 
 def manifest(slot, chip):

@@ -1,0 +1,86 @@
+"""What a build may weigh (DESIGN section 6), and what it weighs: printed by tools/build.py, which fails when a limit is broken.
+
+KNOWN names the limits that are broken today, with the figure up to which a build is let through and the reason: it warns
+instead, and fails when the figure grows further. Lower the figure when it has become better, remove the entry when it is kept.
+"""
+
+from dataclasses import dataclass
+
+from tools.chips import BLOCK, LAYOUTS, MB
+
+KB = 1024
+
+# Modules that stay loaded from the start on, nobody connected, MQTT off: their code takes heap for ever. Everything else is
+# loaded when it is needed and dropped. tests/integration/test_resident.py compares this with sys.modules of a running gateway.
+_EVERYWHERE = """
+    firmware/__init__ firmware/app firmware/alerts/__init__ firmware/bms/__init__ firmware/board/__init__ firmware/can/__init__
+    firmware/config/__init__ firmware/history/__init__ firmware/history/energy firmware/history/history firmware/http/__init__
+    firmware/mqtt/__init__ firmware/mqtt/mqtt lib/microdot/__init__ lib/microdot/microdot
+"""
+_ON_HOSTS = "firmware/board/host firmware/board/hostport firmware/can/slcan"
+_ON_BOARDS = (
+    "firmware/board/esp32 firmware/can/twai firmware/can/twai_chips firmware/can/twai_queue firmware/can/twai_regs"
+)
+
+_INLINE = 128  # a file up to this size lies in its directory (tools/package.py)
+_DIRECTORY_BLOCKS = 2
+_SPOOL = 0.8  # an update file is at most so much of what it holds
+_DATA_BLOCKS = 48  # history 141 KB, energy, alerts, configuration, and one of each while it is replaced
+_ROOT_BLOCKS = 12  # superblock, boot.py, main.py, rescue.mpy, slots.json
+
+
+@dataclass(frozen=True)
+class Known:
+    """A limit that is broken today: builds up to `figure` pass."""
+
+    figure: int
+    reason: str
+
+
+KNOWN = {
+    "mpy that stay loaded": Known(
+        66_000, "the parts are larger than planned; firmware/start.py leaves out what has no room"
+    ),
+    "flash ota": Known(
+        480, "two slots do not fit: with an OTA image of MicroPython the application is updated over USB"
+    ),
+}
+
+
+def resident(chip):
+    """Paths of the modules that stay loaded on `chip` (a tools.chips.Chip), without suffix."""
+    return (_EVERYWHERE + (_ON_HOSTS if chip.image_id is None else _ON_BOARDS)).split()
+
+
+def blocks(sizes):
+    """Blocks of flash that files {path: bytes} and their directories take."""
+    directories = {path.rsplit("/", depth)[0] for path in sizes for depth in range(1, path.count("/") + 1)}
+    files = sum(-(-size // (BLOCK - 4)) for size in sizes.values() if size > _INLINE)
+    return files + _DIRECTORY_BLOCKS * (len(directories) + 1)
+
+
+def figures(sizes, chip):
+    """[(name, figure, limit, unit)] of a slot with files `sizes` {path: bytes}."""
+    slot = blocks(sizes)
+    spool = -(-int(sum(sizes.values()) * _SPOOL) // BLOCK)
+    rows = [("mpy that stay loaded", sum(sizes[f"{name}.mpy"] for name in resident(chip)), 40 * KB, "bytes")]
+    for layout in LAYOUTS.values() if chip.image_id is not None else ():
+        need = 2 * slot + spool + _DATA_BLOCKS + _ROOT_BLOCKS
+        rows.append((f"flash {layout.name}", need, (4 * MB - layout.vfs_offset) // BLOCK, "blocks"))
+    return rows
+
+
+def check(rows):
+    """Print the figures against the limits; gives the names of the limits that are broken and not known to be."""
+    broken = []
+    for name, figure, limit, unit in rows:
+        known = KNOWN.get(name)
+        verdict = "kept"
+        if figure > limit:
+            verdict = "BROKEN"
+            if known and figure <= known.figure:
+                verdict = f"BROKEN, known (up to {known.figure}): {known.reason}"
+            else:
+                broken.append(name)
+        print(f"  {name:24s} {figure:7d} of {limit:6d} {unit:6s}  {verdict}")
+    return broken
