@@ -7,6 +7,7 @@ anything that gives values["group.name"].
 import json
 
 from firmware import bus as topics
+from firmware import lazy
 from firmware.config import rules
 from firmware.config import schema as table
 from firmware.config.config import ConfigError
@@ -129,12 +130,21 @@ def _settle(values, found, check):
         port = rules.split_uri(uri)[2]
         if port and uri != values["mqtt.broker_uri"]:
             found["mqtt.port"] = (port, given)
+    _choose_board(values, found)
     changes = {key: item[0] for key, item in found.items() if item[0] != values[key]}
     conflict = rules.conflict(rules.Changed(values, changes), check) if changes else None
     if conflict and conflict != rules.conflict(values, check):  # an old one does not stand in the way of other changes
         key, text = conflict
         raise ConfigError(found[key][1] if key in found else key.replace(".", "_"), text)
     return changes
+
+
+def _choose_board(values, found):
+    """Another board brings its pins with it; those that `found` names itself stay as named."""
+    board, given = found.get("system.board", ("", ""))
+    if board and board != values["system.board"]:
+        for key, pin in lazy.once("config.presets").pins(board).items():
+            found.setdefault(key, (pin, given))
 
 
 def _changes(values, obj, group, check):

@@ -122,8 +122,8 @@ enabled bool . false
 [system]
 language choice fr|en fr
 hostname name 1..32 tinybms-gw
-board choice generic|esp32-can-x2|t-can485|esp32-s3|esp32-c3 generic
-led_pin int -1..48 -1
+board choice generic|esp32-can-x2|t-can485|esp32-s3|esp32-c3 generic r
+led_pin int -1..48 -1 r
 """
 
 GROUPS = ("wifi", "mqtt", "uart", "can", "charge", "alerts", "history", "auth", "time", "log", "ble", "system")

@@ -5,6 +5,7 @@ import os
 import sys
 
 from firmware import bus as topics
+from firmware.board import pins
 from firmware.bus import Bus
 from firmware.config import rules, schema
 from firmware.config.config import Config, ConfigError
@@ -72,7 +73,10 @@ def test_table_is_sound():
 
 def test_only_pins_and_rates_need_a_restart():
     restart = sorted(row.key for row in schema.rows() if row.has(schema.RESTART))
-    assert restart == ["can.rx_pin", "can.speed", "can.tx_pin", "uart.baudrate", "uart.rx_pin", "uart.tx_pin"]
+    assert restart == [
+        "can.rx_pin", "can.speed", "can.tx_pin", "system.board", "system.led_pin",
+        "uart.baudrate", "uart.rx_pin", "uart.tx_pin",
+    ]  # fmt: skip
 
 
 def test_defaults_of_the_reference():
@@ -247,6 +251,35 @@ def test_the_board_may_refuse_pins():
     config = _fresh(check=check)
     assert _refused(config, {"uart_tx_pin": 6}) == "uart_tx_pin is used by the flash"
     config.update({"uart_tx_pin": 21})
+
+
+def test_a_board_brings_its_pins_but_those_of_the_same_request():
+    config = _fresh()
+    keys, restart = config.update({"system": {"board": "t-can485"}, "uart_rx_pin": 35})
+    pins = [config.get(key) for key in ("uart.tx_pin", "uart.rx_pin", "can.tx_pin", "can.rx_pin", "system.led_pin")]
+    assert pins == [33, 35, 27, 26, -1] and restart and len(keys) == 5
+    config.update({"can_rx_pin": 25})
+    keys, _ = config.update({"system_board": "t-can485"})  # a form sends all of its fields: nothing new
+    assert keys == () and config.get("can.rx_pin") == 25
+    config.update_group("system", {"board": "generic"})
+    assert config.get("can.rx_pin") == 4 and json.loads(_read("config.json"))["values"] == {}
+
+
+def test_a_backup_keeps_its_own_pins():
+    config = _fresh()
+    config.update({"system_board": "esp32-can-x2", "can_tx_pin": 9, "system_led_pin": -1})
+    backup = config.backup()
+    config.update({"system_board": "generic"})
+    config.restore(backup)
+    assert (config.get("can.tx_pin"), config.get("system.led_pin"), config.get("can.rx_pin")) == (9, -1, 6)
+
+
+def test_a_board_may_be_refused():
+    config = _fresh(check=lambda values: pins.check(values, "esp32"))
+    got = _refused(config, {"system_board": "esp32-s3"})
+    assert got == "system_board must not be esp32-s3: it has an esp32s3, this is an esp32"
+    assert _refused(config, {"can_tx_pin": 34}) == "can_tx_pin must not be 34: it is an input only"
+    config.update({"system_board": "t-can485", "system_led_pin": 18})
 
 
 def test_survives_a_restart_and_stores_only_differences():
