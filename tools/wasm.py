@@ -1,0 +1,172 @@
+"""MicroPython's webassembly port, which counts like a board: 32 bits, small ints of 31, ticks that wrap at 2^30.
+
+`python -m tools.wasm` prints what the running gateway keeps of its heap there: a line for each module that stays loaded (bytes of
+its .mpy, bytes of heap) and for what the parts take when they are made. Needs `make deps-dev`: the npm package and the Node that
+playwright brings along.
+
+What differs from a board: floats of 64 bits; viper functions are bytecode (on a board their machine code lies beside the heap);
+no sockets (tools/wasm_prelude.py). It collects garbage only between two calls from JavaScript.
+"""
+
+import argparse
+import ast
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tools import build as builder
+from tools.processes import ROOT
+
+PORT = ROOT / ".venv" / "npm" / "@micropython" / "micropython-webassembly-pyscript" / "micropython.mjs"
+TOOLS = ROOT / "tools"
+PRELUDE = """
+import sys
+sys.path[:] = ["/slot", "/slot/lib", "/stand_ins", "/", "/host", ".frozen"]
+import prelude
+"""
+_END = "\x1e"
+
+
+class Failed(Exception):
+    """A step raised; the text is its traceback, with what it printed before."""
+
+
+def node():
+    """Path of the Node that playwright brings along."""
+    import playwright
+
+    return str(Path(playwright.__file__).parent / "driver" / "node")
+
+
+def run(files, steps, heap=400_000, timeout=120):
+    """Run each Python text of `steps` by itself, one after the other; gives what each printed.
+
+    `files`: {path there: path here}. `tools/wasm_prelude.py` was run before. Raises Failed when a step does.
+    """
+    files = {"/host/prelude.py": TOOLS / "wasm_prelude.py", **files}
+    job = {
+        "port": str(PORT),
+        "heap": heap,
+        "files": [[str(here), there] for there, here in files.items()],
+        "steps": [PRELUDE, *steps],
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(job, file)
+        file.flush()
+        done = subprocess.run(
+            [node(), str(TOOLS / "wasm_run.mjs"), file.name], capture_output=True, text=True, timeout=timeout
+        )
+    if done.returncode:
+        raise Failed(done.stdout[-4000:] + done.stderr[-4000:])
+    return [text.strip("\n") for text in done.stdout.split(_END)[1:-1]]
+
+
+def tree(directory, there):
+    """{path there: path here} of all files below `directory`."""
+    return {f"{there}/{path.relative_to(directory)}": path for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+def built():
+    """Files of the application, compiled for this port (build/wasm)."""
+    builder.build("wasm")
+    files = tree(ROOT / "build" / "wasm" / "slot_a", "/slot")
+    files.update(tree(ROOT / "tests" / "stand_ins", "/stand_ins"))
+    return {there: here for there, here in files.items() if not there.startswith("/slot/www")}
+
+
+# -- what the running gateway keeps of its heap ------------------------------------------------------------------------
+
+_COLLECT = "import gc; gc.collect()"
+_USED = "print('used', gc.mem_alloc())"
+_START = ("import wasm_app", "machine = wasm_app.Machine()", _COLLECT, _USED)
+_STEPS = {
+    "app, log, live": "machine.prepare()",
+    "configuration": "machine.configuration()",
+    "bms, can, charge": "await machine.battery()",
+    "http and the optional parts": "await machine.rest()",
+    "": "machine.end()",
+}
+
+
+def modules(files):
+    """The modules of the running gateway that stay loaded, in the order in which they were asked for."""
+    return ast.literal_eval(run(files, [*_START, "wasm_app.watch()", *_STEPS.values(), "print(wasm_app.order())"])[-1])
+
+
+def application():
+    """Files of the gateway and of what it talks to here."""
+    files = built()
+    files["/host/wasm_app.py"] = TOOLS / "wasm_app.py"
+    for name in ("tests/unit/bms_fakes.py", "tests/hardware_model/twai_model.py", "tests/__init__.py"):
+        files["/" + name] = ROOT / name
+    return files
+
+
+def _figures(printed):
+    return [int(text.split()[1]) for text in printed if text.startswith("used")]
+
+
+def weigh(files, names):
+    """Bytes of heap: ({module: bytes}, {what is made: bytes}, of everything together)."""
+    steps = list(_START)
+    for step in [*(f"import {name}" for name in names), *_STEPS.values()]:
+        steps += [step, _COLLECT, _USED]
+    figures = _figures(run(files, steps))
+    taken = [after - before for before, after in zip(figures, figures[1:])]
+    return dict(zip(names, taken)), dict(zip(_STEPS, taken[len(names) :])), figures[-1] - figures[0]
+
+
+def optional_parts(files):
+    """{part: bytes that its modules and objects take}: the gateway with each part alone, less the gateway with none."""
+
+    def gateway(number):
+        only = [*_STEPS.values()]
+        only.insert(1, f"machine.only({number})")
+        printed = run(
+            files, [*_START, *only, _COLLECT, _USED, "print([row[0] for row in machine.app.tasks.problems()])"]
+        )
+        before, after = _figures(printed)
+        return after - before, ast.literal_eval(printed[-1])
+
+    alone, names = gateway(99)
+    return {"required parts": alone, **{name: gateway(number)[0] - alone for number, name in enumerate(names)}}
+
+
+def mpy_bytes(name):
+    """Size of a module's .mpy in build/wasm; 0 for a package without code."""
+    for root in (ROOT / "build" / "wasm" / "slot_a", ROOT / "build" / "wasm" / "slot_a" / "lib"):
+        path = root / name.replace(".", "/")
+        for file in (path.with_suffix(".mpy") if path.suffix == "" else path, path / "__init__.mpy"):
+            if file.is_file():
+                return file.stat().st_size
+    return 0
+
+
+def table(parts):
+    """Lines of the table that `python -m tools.wasm` prints; with `parts` also what each optional part takes."""
+    files = application()
+    names = modules(files)
+    heap, made, total = weigh(files, names)
+    yield f"{'module':34} {'.mpy':>7} {'heap':>7}"
+    for name in sorted(names, key=lambda name: -heap[name]):
+        yield f"{name:34} {mpy_bytes(name):7} {heap[name]:7}"
+    code, loaded = sum(map(mpy_bytes, names)), sum(heap.values())
+    yield f"{'= modules':34} {code:7} {loaded:7}   {loaded / code:.2f} bytes of heap a byte of .mpy"
+    for name, size in made.items():
+        yield f"{'= made: ' + name if name else '= given back at the end':42} {size:7}"
+    yield f"{'= resident':42} {total:7}"
+    for name, size in optional_parts(files).items() if parts else ():
+        yield f"{'with its modules: ' + name:42} {size:7}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--heap", action="store_true", help="the table (there is nothing else to ask for)")
+    parser.add_argument("--parts", action="store_true", help="also what each optional part takes (half a minute)")
+    for line in table(parser.parse_args().parts):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

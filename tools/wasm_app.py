@@ -1,0 +1,143 @@
+"""Runs under the webassembly port (tools/wasm.py): the whole gateway on the ESP32's board, with a battery and a CAN of the tests.
+
+`order()` gives the modules in the order in which they were there, those first that others need.
+"""
+
+import asyncio
+import builtins
+import sys
+
+_import = builtins.__import__
+_order = []
+_OURS = ("firmware", "microdot", "aioble")
+
+
+def _watch(name, *rest):
+    if name in sys.modules or name.split(".")[0] not in _OURS:
+        return _import(name, *rest)
+    try:
+        return _import(name, *rest)
+    finally:
+        parts = name.split(".")
+        for i in range(1, len(parts) + 1):
+            known = ".".join(parts[:i])
+            if known in sys.modules and known not in _order:
+                _order.append(known)
+
+
+def order():
+    return [name for name in _order if name in sys.modules]
+
+
+class _Frames:
+    """In the place of firmware.bms.frames, which is no module of its own in a build, for the battery of the tests."""
+
+    @staticmethod
+    def request(*parts):
+        frame = bytes((0xAA,) + parts)
+        crc = 0xFFFF
+        for byte in frame:
+            crc ^= byte
+            for _ in range(8):
+                crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+        return frame + bytes((crc & 0xFF, crc >> 8))
+
+
+class Machine:
+    """The gateway in the steps that tools/wasm.py measures one by one."""
+
+    def __init__(self):
+        names = ("firmware", "firmware.bms", "firmware.bms.frames")
+        sys.modules.update((name, _Frames) for name in names)
+        from tests.hardware_model.twai_model import TwaiModel
+        from tests.unit.bms_fakes import FakeBms, RealClock
+
+        for name in names:
+            del sys.modules[name]
+
+        self.port = FakeBms()
+        self.regs = TwaiModel(RealClock())
+
+    def prepare(self):
+        from firmware.app import App
+        from firmware.board.esp32 import Esp32
+        from firmware.can import twai_chips, twai_regs
+
+        twai_chips.find = lambda machine: "ESP32"
+        twai_regs.MemRegs = lambda *args: self.regs
+        self.board = Esp32()
+        self.board.uart = lambda config: self.port
+        self.app = App(self.board)
+
+    def only(self, number):
+        """Let the optional part `number` (0 = the first that asks) start, and no other."""
+        forget, free = self.app.forget, self.board.heap_free
+        asked = [-1]
+
+        def count():
+            asked[0] += 1
+            forget()
+
+        self.app.forget = count
+        self.board.heap_free = lambda: free() if asked[0] in (-1, number) else 0
+
+    def configuration(self):
+        from firmware import start
+
+        start.configuration(self.app)
+
+    async def battery(self):
+        from firmware import start
+
+        start.battery(self.app)
+        await asyncio.sleep_ms(1500)
+        self.clean()
+
+    async def rest(self):
+        from firmware import start
+
+        await start.rest(self.app)
+        await asyncio.sleep_ms(1500)
+        self.clean()
+
+    def clean(self):
+        """Forget what only the battery and the bus of the tests keep."""
+        del self.regs.sent[:]
+        del self.port.sent[:]
+
+    def end(self):
+        """Forget what the gateway has forgotten by then."""
+        self.clean()
+        if sys.modules.pop("firmware.start", None):
+            del sys.modules["firmware"].start
+        self.app.forget()
+
+
+def watch():
+    builtins.__import__ = _watch
+
+
+class Anything:
+    """For modules of the board that tests/stand_ins does not have."""
+
+    def __getattr__(self, name):
+        return self
+
+    def __call__(self, *args, **kwargs):
+        return self
+
+    def __getitem__(self, key):
+        return 0
+
+    def __setitem__(self, key, value):
+        pass
+
+    def __iter__(self):
+        return iter(())
+
+
+for _name in ("machine", "network", "esp32", "bluetooth"):
+    try:
+        __import__(_name)
+    except ImportError:
+        sys.modules[_name] = Anything()
