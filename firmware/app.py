@@ -17,6 +17,9 @@ VERSION = "0.1.0"
 
 _SUPERVISE_MS = const(1000)
 _IDLE_TURNS = const(10)  # seconds between looks at what is not used any more, and over which the load is measured
+_HEAP_LOW = const(12 * 1024)  # below it somebody should know; optional work is refused earlier (http/web.py)
+_BLOCK_LOW = const(4 * 1024)  # largest free block: the network needs more for a connection
+_HEAP_AGAIN = const(4 * 1024)  # so much more, and the next warning may come
 
 
 class App:
@@ -39,15 +42,25 @@ class App:
         self.energy = None
         self.mqtt = None
         self.ota = None
+        self.wifi = None
+        self.portal = None  # net/portal.py while the access point is up
         self.http = None
         self.restart_due = None  # ticks at which the gateway restarts
+        self.safe_mode = ""  # why only configuration, network, HTTP and update run
+        self._confirm_in = board.confirm_s  # healthy seconds until this application is kept; 0: it is
+        self._heap_warned = False
 
     def event(self, name, data):
         """Publish a system event of the API."""
         self.bus.publish(topics.EVENT, (name, data))
 
     def _crashed(self, name, error):
+        self.note(name, error)
         self.event("TASK_DIED", {"task": name, "error": "%s: %s" % (type(error).__name__, error)})
+
+    def note(self, name, error):
+        """Keep an exception over the next reset."""
+        lazy.once("system.health").Health(self.board).note(name, error)
 
     def on_config(self, topic, keys):
         if "log.level" in keys:
@@ -79,16 +92,40 @@ class App:
                 self.config.idle()
                 lazy.drop("bms.catalogue")
                 self.tasks.measure()
+                self._keep_uptime()
+                self._watch_heap()
             if self.bus.last_error is not None:  # the bus spares the publisher; somebody has to say it
                 self.log.error("bus", "a subscriber failed: %r" % self.bus.last_error)
                 self.bus.last_error = None
             if self.tasks.healthy():
                 board.feed()
+                if self._confirm_in and self.http and not self.safe_mode:
+                    self._confirm_in -= 1
+                    if not self._confirm_in:
+                        self._confirm_in = lazy.once("system.keep").confirm(self)
+            elif self._confirm_in:
+                self._confirm_in = board.confirm_s
             board.uptime_s()
             board.heap_free()
             if self.restart_due is not None and board.ticks_diff(board.ticks_ms(), self.restart_due) >= 0:
                 self.restart_now()
             await asyncio.sleep_ms(_SUPERVISE_MS if self.restart_due is None else 50)
+
+    def _keep_uptime(self):
+        """For system/health.py, which asks after the next reset how long this run has lasted."""
+        kept = bytearray(self.board.kept())
+        kept[0:4] = self.board.uptime_s().to_bytes(4, "little")
+        self.board.keep(kept)
+
+    def _watch_heap(self):
+        free, block = self.board.heap_free(), self.board.largest_block()
+        if free < _HEAP_LOW or block < _BLOCK_LOW:
+            if not self._heap_warned:
+                self._heap_warned = True
+                self.log.warning("app", "heap is low: %d bytes free, largest block %d" % (free, block))
+                self.event("HEAP_LOW", {"free_heap": free, "largest_free_block": block})
+        elif free > _HEAP_LOW + _HEAP_AGAIN and block > _BLOCK_LOW + _HEAP_AGAIN:
+            self._heap_warned = False
 
     def forget(self):
         """Give back what was only loaded for a moment: the heap is short."""
@@ -106,16 +143,21 @@ class App:
         self.restart_due = self.board.ticks_add(self.board.ticks_ms(), delay_ms)
         return True
 
+    def leave_bus(self):
+        """Off the CAN bus: the controller survives a reset, and would run on while the clocks change."""
+        if self.can:
+            self.can.stop()
+
     def restart_now(self):
-        self.can.stop()  # off the bus before the clocks change
+        self.leave_bus()
+        lazy.once("system.health").Health(self.board).ask()
         for part in (self.history, self.energy):
             if part:
                 part.stop()  # writes what would be lost
         self.board.reset()
 
 
-async def run(board):
-    app = App(board)
+async def run(app):
     await lazy.load("start").everything(app)
     lazy.drop("start")
     while True:
@@ -129,4 +171,11 @@ def main(argv):
     except ValueError as error:
         sys.stderr.write("tinybms-gw: %s\n" % error)
         raise SystemExit(2)
-    asyncio.run(run(board))
+    app = App(board)
+    try:
+        asyncio.run(run(app))
+    except Exception as error:
+        app.note("app", error)
+        raise
+    finally:  # whatever ends us: a restart, an error, Ctrl-C
+        app.leave_bus()

@@ -9,6 +9,7 @@ import gc
 import sys
 from micropython import const
 from firmware import bus as topics
+from firmware import lazy
 from firmware.config.config import ConfigError
 from firmware.live import CVL
 from firmware.system.tasks import NotStartable
@@ -27,13 +28,35 @@ async def everything(app):
     """Start the whole gateway: `app` is a firmware.app.App."""
     configuration(app)
     app.log.info("app", "TinyBMS-GW %s on %s" % (app.version, app.board.info()["chip"]))
-    battery(app)
+    app.safe_mode = lazy.once("system.health").Health(app.board).begin(lambda: _other_slot(app))
+    if app.safe_mode:
+        app.log.error("app", "safe mode: " + app.safe_mode)
+        safe(app)
+    else:
+        battery(app)
     app.tasks.start("supervisor", app.supervise, required=True)
-    await _first_frame(app.live)
+    if not app.safe_mode:
+        await _first_frame(app.live)
+    app.board.start_watchdog()
+    lazy.once("system.keep").report(app)
     app.config.release()
     gc.collect()
     await rest(app)
     app.config.release()
+
+
+def safe(app):
+    """Only the radio of `prepare` is wanted; what it has against the pins must not matter."""
+    try:
+        app.board.prepare(app.config)
+    except Exception as error:
+        app.log.error("app", "prepare: %s" % error)
+
+
+def _other_slot(app):
+    """True when boot.py has just gone back to this slot: the watchdog resets were the other one's."""
+    failed = lazy.once("system.slots").Slots(app.board.root_dir).failed
+    return bool(failed) and not failed.get("seen")
 
 
 def configuration(app):
@@ -85,11 +108,30 @@ async def rest(app):
     Each part is made before the next is imported: while the heap has not been cut up yet.
     """
     from firmware.http.server import Server
+    from firmware.system.ota import Ota
 
     board, start = app.board, app.tasks.start
     common = (app.live, app.bus, board, app.config, app.log, board.data_dir)
+    radio = board.radio()
+    if radio:
+        from firmware.net import clock
+        from firmware.net.wifi import Wifi
+
+        app.wifi = board.station = Wifi(app, *radio)
+        start("wifi", app.wifi.run)
+        start("ntp", lambda: clock.run(app))
+    app.ota = Ota()
     app.http = Server(app)
     start("http", app.serve, required=True)
+    for key in _ASKED_BY_REQUESTS:
+        app.config.get(key)
+    if not app.safe_mode:
+        await optional(app, common)
+
+
+async def optional(app, common):
+    """What is only looked at."""
+    board, start = app.board, app.tasks.start
     if _has_room(app, "alerts", 11):
         from firmware.alerts.alerts import Alerts
 
@@ -110,8 +152,6 @@ async def rest(app):
 
         app.history = History(*common)
         start("history", app.history.run)
-    for key in _ASKED_BY_REQUESTS:
-        app.config.get(key)
 
 
 def _has_room(app, name, size_kb):

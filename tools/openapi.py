@@ -189,8 +189,40 @@ def schemas():
     }
 
 
+def wifi_object(**more):
+    """The `wifi` object of the status, with `more` properties."""
+    return obj(
+        connected=BOOL, ssid=STR, rssi=maybe(INT), ip=STR, gateway=STR, netmask=STR,
+        mode=words("station", "ap", "off", "host"), ap_ssid=STR, hostname=STR, **more,
+    )  # fmt: skip
+
+
+def wifi_paths():
+    found = obj(ssid=STR, rssi=INT, security=STR, channel=INT)
+    state = wifi_object(
+        state=words("connected", "connecting", "waiting", "off"), failure=STR, fallback=BOOL, configured_ssid=STR,
+        ap_ip=STR, ap_stations=INT,
+    )  # fmt: skip
+    return {
+        "/api/wifi": {
+            "get": operation(
+                "The WiFi: connection, last failure, access point", state,
+                params=[query("secrets", whole(0, 1), "1: with `ap_password`, needs the admin password")],
+                about="failure: NOT_FOUND, WRONG_PASSWORD, OTHER_SECURITY, LOST, TIMEOUT, REFUSED_n (reason of the driver), "
+                "DRIVER_text, or empty. fallback: the configured network does not work, the last one that did is used.",
+            )
+        },
+        "/api/wifi/scan": {
+            "get": operation(
+                "Networks around, strongest first", obj(networks=array(found)),
+                about="Takes about 3 s. Needs the admin password where one is set. 503 while it connects, and on a computer.",
+            )
+        },
+    }  # fmt: skip
+
+
 def system_paths():
-    network = obj(connected=BOOL, ssid=STR, rssi=maybe(INT), ip=STR, gateway=STR, netmask=STR)
+    network = wifi_object()
     tasks = obj(total=INT, running=INT, blocked=INT, suspended=INT)
     task = obj(
         name=STR, state=words("Running", "Ready", "Blocked", "Suspended"), priority=INT, stack_high_water_mark=INT
@@ -203,9 +235,14 @@ def system_paths():
         "additionalProperties": False,
         "properties": {"target": {**words("bms", "gateway"), "default": "bms"}, "delay_ms": {**whole(0, 60000), "default": 750}},
     }  # fmt: skip
+    slots = obj(
+        running=STR, trial=BOOL, boots=INT, versions=obj(slot_a=STR, slot_b=STR),
+        failed={"anyOf": [obj(slot=STR, version=STR, reason=STR), {"type": "null"}]},
+    )  # fmt: skip
     info = obj(
         version=STR, chip=STR, firmware=STR, partitions={"type": "array"}, reset_cause=STR, time_valid=BOOL,
-        timestamp_ms=STAMP, uptime_ms=INT, hostname=STR, config_problem=STR, password_set=BOOL,
+        time_source=words("ntp", "browser", "host", "none"), timestamp_ms=STAMP, uptime_ms=INT, hostname=STR, config_problem=STR, password_set=BOOL,
+        boot_count=INT, last_exception=STR, safe_mode=STR, slot=words("slot_a", "slot_b", ""), slots=slots,
     )  # fmt: skip
     line = obj(timestamp_ms=STAMP, level=STR, source=STR, text=STR)
     return {
@@ -310,6 +347,12 @@ def config_paths():
             ),
         },
         "/api/auth/status": {"get": operation("Is a password set", obj(password_set=BOOL, protect_reads=BOOL))},
+        "/api/auth/check": {
+            "get": operation(
+                "Is this the right password", obj(password_set=BOOL, protect_reads=BOOL),
+                about="401 when it is not; 403 PASSWORD_REQUIRED until one is set.",
+            )
+        },
         "/api/auth/password": {
             "post": operation(
                 "Set the admin password", obj(success=BOOL, password_set=BOOL),
@@ -426,9 +469,11 @@ def document():
             "version": "1",
             "description": "Gateway between a TinyBMS and a Victron GX. Open until an admin password is set; then HTTP Basic "
             "(user admin) on everything that changes something, on secrets, and with auth.protect_reads on everything. "
-            "WebSockets: /ws/telemetry, /ws/events, /ws/uart, /ws/can, /ws/alerts; each answers {\"type\": \"ping\"}.",
+            "WebSockets: /ws/telemetry, /ws/events, /ws/uart, /ws/can, /ws/alerts; each answers {\"type\": \"ping\"}. "
+            "/ws/page carries those that its client asks for, {\"type\": \"subscribe\", \"streams\": [\"telemetry\", \"events\", "
+            "\"alerts\", \"state\", \"uart\", \"can\"]}; `state` is what a dashboard shows besides.",
         },
-        "paths": {**system_paths(), **config_paths(), **other_paths(), **history_paths()},
+        "paths": {**system_paths(), **config_paths(), **other_paths(), **history_paths(), **wifi_paths()},
         "components": {
             "schemas": schemas(),
             "securitySchemes": {"admin": {"type": "http", "scheme": "basic"}},

@@ -51,6 +51,14 @@ def _cells(live):
 
 
 def _counters(parts):
+    if parts.bms:  # not in safe mode
+        yield from _links(parts)
+    bus = parts.bus.metrics()
+    yield _one("bus_publishes_total", "Events published", bus["total_publishes"])
+    yield _one("bus_dropped_total", "Events dropped by slow subscribers", bus["dropped_events"])
+
+
+def _links(parts):
     counters = parts.bms.counters
     for name in ("polls", "good", "timeouts", "crc_errors", "nacks", "noise_bytes", "resends", "implausible"):
         yield _one("uart_%s_total" % name, "UART link: " + name.replace("_", " "), getattr(counters, name, None))
@@ -58,9 +66,6 @@ def _counters(parts):
     yield _one("can_sent_total", "CAN frames sent", can["messages_sent"])
     yield _one("can_received_total", "CAN frames received", can["messages_received"])
     yield _one("can_errors_total", "CAN errors", can["errors"])
-    bus = parts.bus.metrics()
-    yield _one("bus_publishes_total", "Events published", bus["total_publishes"])
-    yield _one("bus_dropped_total", "Events dropped by slow subscribers", bus["dropped_events"])
 
 
 def lines(parts):

@@ -36,7 +36,7 @@ def register(app, parts):
                 "mqtt": mqtt_state(parts),
                 "battery": battery(parts.live),
                 "age_ms": parts.live.age_ms(),
-                "bms_reason": parts.bms.reason,
+                "bms_reason": parts.bms.reason if parts.bms else "safe mode: " + parts.safe_mode,
                 "password_set": app.auth.password_set,
             }
         )

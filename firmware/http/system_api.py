@@ -1,6 +1,7 @@
 """GET /api/system/tasks, /info, /logs; POST /api/system/restart, /time."""
 
 from micropython import const
+from firmware import lazy
 from firmware.http.api import ApiError, guarded, reply, stream
 from firmware.http.body import int_arg, only, read_json
 
@@ -34,11 +35,17 @@ def register(app, parts):
         info = board.info()
         info["version"] = parts.version
         info["time_valid"] = board.time_valid
+        info["time_source"] = board.time_source
         info["timestamp_ms"] = board.epoch_ms()
         info["uptime_ms"] = board.uptime_ms()
         info["config_problem"] = parts.config.problem
         info["hostname"] = parts.config.get("system.hostname")
         info["password_set"] = app.auth.password_set
+        info.update(lazy.once("system.health").Health(board).report())
+        info["safe_mode"] = parts.safe_mode
+        slots = lazy.once("system.slots").Slots(board.root_dir)
+        info["slot"] = slots.running
+        info["slots"] = slots.state()
         return stream(info)
 
     async def get_logs(request):
@@ -110,6 +117,8 @@ def _restart_gateway(parts, delay_ms, attempted, bms_status, code):
 
 
 async def _restart_bms(app, parts, delay_ms):
+    if parts.bms is None:
+        raise ApiError(503, "NOT_AVAILABLE", "Service unavailable", "safe mode: " + parts.safe_mode)
     now = parts.board.uptime_ms()
     if app.bms_restarted is not None and now - app.bms_restarted < _BMS_PAUSE_MS:
         return _answer("throttled", 200, False, "throttled", False, 0)

@@ -20,11 +20,11 @@ _IDF_LOW = const(12 * 1024)
 _API = (
     " status=status metrics=status event-bus=status system=system_api can=can_api config=config_api"
     " registers=registers_api auth=auth_api alerts=alerts_api history=history_api energy=history_api"
-    " mqtt=mqtt_api ota=ota_api openapi.json=static "
+    " mqtt=mqtt_api wifi=wifi_api ota=ota_api openapi.json=static "
 )
-_WS = " telemetry=telemetry events=ws_streams uart=ws_streams can=ws_streams alerts=alerts_api "
+_WS = " telemetry=telemetry events=ws_streams uart=ws_streams can=ws_streams alerts=alerts_api page=ws_page "
 # the part (attribute of `parts`) without which a module has nothing to serve
-_NEEDS = " alerts_api=alerts history_api=history mqtt_api=mqtt ota_api=ota "
+_NEEDS = " can_api=can registers_api=bms alerts_api=alerts history_api=history mqtt_api=mqtt ota_api=ota "
 
 
 def _lookup(table, name):
@@ -74,6 +74,9 @@ class Web(Microdot):
         try:
             if request.content_length > _UPLOAD_MAX:
                 raise _error(413)
+            portal = getattr(self.parts, "portal", None)
+            if portal:
+                self._lead_to(portal, request)
             handler, rest, guarded = self._find(request)
             await self.auth.check(request, guarded)
             response = await handler(request, *rest)
@@ -88,6 +91,13 @@ class Web(Microdot):
             response = _error(500).response()
         response.is_head = request.method == "HEAD"
         return response
+
+    @staticmethod
+    def _lead_to(portal, request):
+        """Raises ApiError 302 where a client of the access point looks for the Internet."""
+        url = portal.redirect(request.client_addr, request.method, request.path, request.headers.get("host", ""))
+        if url:
+            raise ApiError(302, "PORTAL", "Found", url, {"Location": url})
 
     def _find(self, request):
         """(handler, its arguments besides the request, guarded). Raises ApiError 404, 405."""

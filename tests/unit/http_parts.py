@@ -24,7 +24,7 @@ class FakeBoard(FakeClock):
         super().__init__()
         self._started = time.ticks_ms()
         self.data_dir = "/tmp/tinybms-http-%d" % int.from_bytes(os.urandom(3), "big")
-        self.www_dir = self.data_dir
+        self.www_dir = self.root_dir = self.data_dir
         os.mkdir(self.data_dir)
         self.http_host = "127.0.0.1"
 
@@ -46,6 +46,12 @@ class FakeBoard(FakeClock):
 
     def network(self):
         return {"connected": True, "ssid": "host", "rssi": 0, "ip": "127.0.0.1", "gateway": "", "netmask": ""}
+
+    def kept(self):
+        return b""
+
+    def reset_cause(self):
+        return "POWER_ON"
 
     def info(self):
         return {"chip": "host", "firmware": "x", "reset_cause": "POWER_ON", "partitions": [], "mac": "020000000001"}
@@ -77,6 +83,7 @@ class Parts:
     """Everything real that has no hardware below it."""
 
     version = "0.0.0"
+    safe_mode = ""
 
     def __init__(self):
         self.board = FakeBoard()
