@@ -11,6 +11,7 @@ class FakeClock:
         self._up = 0
         self._epoch = epoch
         self.time_valid = True
+        self.time_source = "host"
 
     def advance(self, ms):
         self._up += ms
@@ -34,9 +35,10 @@ class FakeClock:
     def epoch_ms(self):
         return self._epoch + self._up if self.time_valid else self._up
 
-    def set_epoch_ms(self, ms):
+    def set_epoch_ms(self, ms, source="browser"):
         self._epoch = ms - self._up
         self.time_valid = True
+        self.time_source = source
 
 
 class FakeConfig:
