@@ -1,0 +1,114 @@
+"""GET and POST /api/ota: the state of updates, and an upload (multipart field `firmware`). An upload may take minutes."""
+
+import sys
+from micropython import const
+from firmware import lazy
+from firmware.http.api import ApiError, reply
+
+_STALL_MS = const(15_000)  # without a byte, or while one piece is written
+_TOTAL_MS = const(900_000)
+_DRAIN_MAX = const(1_048_576)  # of a refused upload, so that its sender gets to read why
+_DRAIN_MS = const(5_000)
+_HEAP = const(36 * 1024)  # what an update needs on a board, and 1.45 times as much on a 64-bit machine
+_TITLES = {400: "Invalid update", 413: "Update too large", 500: "Update failed", 503: "Update not possible now"}
+_TYPE = "application/octet-stream"
+
+
+def register(app, parts):
+    async def get_ota(request):
+        ota = parts.ota
+        state = lazy.once("system.slots").Slots(parts.board.root_dir).state()
+        state.update(
+            {
+                "state": ota.state,
+                "progress_percent": ota.percent,
+                "error": ota.error,
+                "partition": ota.partition,
+                "version": ota.version,
+                "reboot_required": ota.partition != "",
+            }
+        )
+        return reply(state)
+
+    async def post_ota(request):
+        try:
+            return reply(await _receive(app, parts, request))
+        except ApiError as error:
+            await _drain(request)
+            raise error
+
+    return {"GET /api/ota": get_ota, "POST /api/ota": post_ota}
+
+
+async def _drain(request):
+    """Read the rest of a refused upload: an answer amid the upload gets lost in the sender's network."""
+    connection = request.stream
+    connection.allow(_DRAIN_MS, _DRAIN_MS)
+    if request.headers.get("expect") or connection.unread > _DRAIN_MAX:
+        return
+    try:
+        while await connection.read():
+            pass
+    except OSError:
+        pass
+
+
+def _room(app, parts):
+    """Raises ApiError 503 when the heap has no room for an update."""
+    parts.forget()
+    app.low_memory()
+    needed = _HEAP * 145 // 100 if sys.maxsize > 1 << 32 else _HEAP
+    free = parts.board.heap_free()
+    if free < needed:
+        text = "%d KB of memory free, an update needs %d: close dashboards and try again" % (
+            free // 1024,
+            needed // 1024,
+        )
+        raise ApiError(503, "LOW_MEMORY", "Update not possible now", text)
+
+
+async def _receive(app, parts, request):
+    """Install the upload; gives the answer. Raises ApiError."""
+    if parts.ota.busy:
+        raise ApiError(503, "OTA_BUSY", _TITLES[503], "another update is going on")
+    connection = request.stream
+    form = lazy.once("http.multipart").Multipart(request)
+    _room(app, parts)
+    if request.headers.get("expect"):
+        await connection.awrite(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await connection.flush()
+        request.headers["expect"] = ""
+    connection.allow(_STALL_MS, _TOTAL_MS)
+    started = parts.board.ticks_ms()
+
+    def alive():
+        left = _TOTAL_MS - parts.board.ticks_diff(parts.board.ticks_ms(), started)
+        if left > 0:
+            connection.allow(_STALL_MS, left)
+
+    if not await form.next():
+        raise ApiError(400, "MISSING_FIELD", _TITLES[400], "the form has no field firmware")
+    if form.name != "firmware":
+        raise ApiError(400, "INVALID_FIELD", _TITLES[400], "expected the field firmware, got %s" % repr(form.name[:40]))
+    if (form.type or (form.filename is not None and _TYPE)) != _TYPE:
+        raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type", "expected " + _TYPE)
+    module = lazy.once("system.update")
+    try:
+        result = await module.Update(parts, alive).receive(_last_part(form), max(1, request.content_length))
+    except module.UpdateError as error:
+        raise ApiError(error.status, error.code, _TITLES[error.status], str(error))
+    result["status"] = "ok"
+    result["reboot_required"] = True
+    return result
+
+
+def _last_part(form):
+    """Reads the present part, which must be the form's last: else what follows is an error before anything is installed."""
+
+    async def read():
+        piece = await form.read()
+        if not piece and await form.next():
+            raise ApiError(400, "INVALID_FIELD", _TITLES[400], "the form has more than the field firmware")
+        return piece
+
+    return read
