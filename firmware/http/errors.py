@@ -5,7 +5,7 @@ import sys
 from firmware.http.api import ApiError
 
 _REASONS = (
-    "200 OK,202 Accepted,400 Bad Request,401 Unauthorized,403 Forbidden,404 Not Found,405 Method Not Allowed,"
+    "200 OK,202 Accepted,302 Found,400 Bad Request,401 Unauthorized,403 Forbidden,404 Not Found,405 Method Not Allowed,"
     "413 Payload Too Large,415 Unsupported Media Type,429 Too Many Requests,500 Internal Server Error,"
     "503 Service Unavailable,"
 )
