@@ -91,17 +91,21 @@ class Bus:
     def queue(self, topics, size=16):
         """A Queue that gets what is published on any of `topics`; give it back with `close`."""
         queue = Queue(size)
-        for topic in topics:
-            self._queues[topic] += (queue,)
         self._all_queues.append(queue)
         self.subscriptions += 1
+        self.watch(queue, topics)
         return queue
+
+    def watch(self, queue, topics):
+        """From now on `queue` gets what is published on `topics`, and nothing else."""
+        for topic in range(TOPICS):
+            others = _without(self._queues[topic], queue)
+            self._queues[topic] = others + (queue,) if topic in topics else others
 
     def close(self, queue):
         if queue not in self._all_queues:
             return
-        for topic in range(TOPICS):
-            self._queues[topic] = _without(self._queues[topic], queue)
+        self.watch(queue, ())
         self._all_queues.remove(queue)
         self._dropped_closed += queue.dropped
 

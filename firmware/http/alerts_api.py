@@ -1,10 +1,10 @@
 """/api/alerts/... and /ws/alerts. Loaded when asked."""
 
 import asyncio
-import json
 from micropython import const
 
 from firmware import bus as topics
+from firmware import lazy
 from firmware.config.config import ConfigError
 from firmware.http import ws
 from firmware.http.api import ApiError, reply, stream
@@ -55,13 +55,11 @@ async def _statistics(alerts):
 def register(app, parts):
     alerts, config = parts.alerts, parts.config
 
-    def active():
-        """Entries of the active alerts, newest first."""
-        texts = alerts.texts()
-        return [texts.entry(alert) for alert in sorted(alerts.active.values(), key=lambda alert: -alert.id)]
+    def watcher():
+        return lazy.once("http.ws_streams").Alerts(parts)
 
     async def get_active(request):
-        entries = active()
+        entries = watcher().active()
         return stream({"alerts": entries, "count": len(entries)})
 
     async def get_history(request):
@@ -104,15 +102,9 @@ def register(app, parts):
             raise ApiError(500, "STORAGE_ERROR", "History not cleared", str(error))
         return reply({"success": True, "deleted_count": count})
 
-    def convert(topic, payload):
-        alert = alerts.get(payload[0])
-        return {"type": "alert", "alert": alerts.texts().entry(alert)} if alert else None
-
     async def watch(request):
-        def first():
-            return ws.text_frame(json.dumps({"type": "alerts", "alerts": active()}))
-
-        return await ws.serve(app, request, (topics.ALERT,), convert, first=first)
+        one = watcher()
+        return await ws.serve(app, request, (topics.ALERT,), one.convert, first=one.opening)
 
     return {
         "GET /api/alerts/active": get_active,

@@ -1,7 +1,7 @@
-"""GET /api/auth/status, POST and DELETE /api/auth/password."""
+"""GET /api/auth/status and /check, POST and DELETE /api/auth/password."""
 
 from micropython import const
-from firmware.http.api import ApiError, reply
+from firmware.http.api import ApiError, guarded, reply
 from firmware.http.body import only, read_json
 
 _BODY_MAX = const(512)
@@ -31,6 +31,7 @@ def register(app, parts):
 
     return {
         "GET /api/auth/status": get_status,
+        "GET /api/auth/check": guarded(get_status),  # is this the right password?
         "POST /api/auth/password": post_password,
         "DELETE /api/auth/password": delete_password,
     }

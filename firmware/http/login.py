@@ -74,7 +74,7 @@ class Login:
             self._too_many(entry[1] - now)
         header = request.headers.get("authorization", "")
         if not header:
-            raise self._unauthorized("log in as " + USER)
+            raise self._unauthorized(request, "log in as " + USER)
         mark = hashlib.sha256(self._boot_key + header.encode()).digest()
         if self._good is not None and same(mark, self._good):
             return
@@ -82,7 +82,7 @@ class Login:
             right = await self._verify(header)
         if not right:
             self._failed(request.client_addr)
-            raise self._unauthorized("wrong user or password")
+            raise self._unauthorized(request, "wrong user or password")
         self._good = mark
         self._failures.pop(request.client_addr, None)
 
@@ -117,6 +117,8 @@ class Login:
         raise ApiError(429, "TOO_MANY_FAILURES", "Too many requests", details, {"Retry-After": str(seconds)})
 
     @staticmethod
-    def _unauthorized(details):
+    def _unauthorized(request, details):
         header = {"WWW-Authenticate": 'Basic realm="TinyBMS-GW", charset="UTF-8"'}
+        if "x-requested-with" in request.headers:
+            header = None  # our page asks for the password itself; the browser shall not
         return ApiError(401, "UNAUTHORIZED", "Unauthorized", details, header)

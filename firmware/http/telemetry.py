@@ -102,9 +102,22 @@ class Telemetry:
         self._queues = []
         self._task = None
 
-    async def serve(self, request):
+    def _start(self):
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
+
+    def join(self, queue):
+        """`queue` gets a frame now and each second, until it leaves."""
+        self._start()
+        self._queues.append(queue)
+        queue.put(ws.FRAME, self._frame())
+
+    def leave(self, queue):
+        if queue in self._queues:
+            self._queues.remove(queue)
+
+    async def serve(self, request):
+        self._start()
         return await ws.serve(self._app, request, (), None, size=3, first=self._frame, joined=self._queues)
 
     def _frame(self):
@@ -122,4 +135,5 @@ class Telemetry:
 
 
 def register(app, parts):
-    return {"GET /ws/telemetry": Telemetry(app, parts).serve}
+    feed = Telemetry(app, parts)
+    return {"GET /ws/telemetry": feed.serve, "feed": feed}  # ws_page joins the feed

@@ -109,12 +109,16 @@ def accept_key(key):
 
 
 class Client:
-    """One WebSocket. `convert(topic, payload)` gives the message (a dict), or None for nothing to send."""
+    """One WebSocket. `convert(topic, payload)` gives the message (a dict), a frame, or None for nothing to send.
 
-    def __init__(self, app, connection, convert):
+    `page` hears what the client says: `told(message, queue)`, `beat(now)` twice a second, `left(queue)` at the end.
+    """
+
+    def __init__(self, app, connection, convert, page):
         self._app = app
         self._connection = connection
         self._convert = convert
+        self._page = page
         self._queue = None
         self._pinged = False
 
@@ -137,6 +141,8 @@ class Client:
             await self._write()
         finally:
             app.sockets -= 1
+            if self._page:
+                self._page.left(queue)
             bus.close(queue)
             if joined is not None and queue in joined:
                 joined.remove(queue)
@@ -158,12 +164,17 @@ class Client:
                 return
             else:
                 if topic == PONG:
+                    # `dropped`: messages that this client was too slow for
                     message = {"type": "pong", "timestamp_ms": self._app.parts.board.epoch_ms()}
+                    message["dropped"] = self._queue.dropped
                 else:
                     message = self._convert(topic, payload)
                 if message is None:
                     continue
-                await connection.awrite(text_frame(json.dumps(message)))
+                if isinstance(message, dict):
+                    message = text_frame(json.dumps(message))
+                await connection.awrite(message)
+                message = None
             await connection.flush()
 
     async def _read(self):
@@ -192,14 +203,28 @@ class Client:
                     break
                 if opcode == _PING:
                     self._queue.put(FRAME, frame(_PONG, payload))
-                elif opcode == _TEXT and _is_ping(payload):
-                    self._queue.put(PONG, None)
+                elif opcode == _TEXT:
+                    self._told(payload)
         except (OSError, BadFrame):
             pass
         self._queue.put(CLOSED, reason)
 
+    def _told(self, payload):
+        try:
+            message = json.loads(payload)
+        except (ValueError, RuntimeError):
+            return
+        if not isinstance(message, dict):
+            return
+        if message.get("type") == "ping":
+            self._queue.put(PONG, None)
+        elif self._page:
+            self._page.told(message, self._queue)
+
     def _beat(self, now):
         """The server calls this twice a second."""
+        if self._page:
+            self._page.beat(now)
         silent = self._app.parts.board.ticks_diff(now, self._connection.heard)
         if silent > _DROP_MS:
             self._connection.task.cancel()
@@ -208,18 +233,11 @@ class Client:
             self._queue.put(FRAME, frame(_PING, b""))
 
 
-def _is_ping(payload):
-    try:
-        message = json.loads(payload)
-    except (ValueError, RuntimeError):
-        return False
-    return isinstance(message, dict) and message.get("type") == "ping"
-
-
-async def serve(app, request, topics, convert, size=8, first=None, joined=None):
+async def serve(app, request, topics, convert, size=8, first=None, joined=None, page=None):
     """Turn the request into a WebSocket that gets `convert(topic, payload)` (a dict, or None) of each publish on `topics`.
 
-    `first`: gives the frame that is sent at once; `joined`: a list that holds the client's queue while it is connected.
+    `first`: gives the frame that is sent at once; `joined`: a list that holds the client's queue while it is connected;
+    `page`: see `Client`.
     The server runs the WebSocket when all of the request is forgotten. Raises ApiError 400 (no handshake), 503 (too many
     clients, low memory).
     """
@@ -232,7 +250,7 @@ async def serve(app, request, topics, convert, size=8, first=None, joined=None):
         raise ApiError(503, "TOO_MANY_CLIENTS", "Service unavailable", "at most %d WebSockets" % CLIENTS_MAX)
     connection = request.stream
     opening = None if first is None else first()
-    session = Client(app, connection, convert).run(topics, size, opening, joined)
+    session = Client(app, connection, convert, page).run(topics, size, opening, joined)
     await connection.awrite(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
         + accept_key(headers["sec-websocket-key"])

@@ -1,0 +1,170 @@
+"""/ws/page: the one socket of a dashboard. Loaded when a page is open.
+
+The page says what it wants, {"type": "subscribe", "streams": ["telemetry", "events", "alerts", "state", "uart", "can"]}, as
+often as it likes; what it leaves out ends. The messages are those of /ws/telemetry ... /ws/can; all of them go through one
+bounded queue.
+`state` is what the page shows besides the battery: one message at once, when something has changed, and each 10 s.
+"""
+
+import json
+from micropython import const
+from firmware import bus as topics
+from firmware import lazy
+from firmware import live as field
+from firmware.http import ws
+
+_QUEUE = const(24)
+_STATE_MS = const(10_000)
+_CHANGED_MS = const(1_500)  # between two states, however much changes
+_SIZE = const(1400)  # about the bytes of a state
+
+# Topics of the queue besides those of the bus and of ws
+_WANT = const(-10)  # what the page asked for
+_STATE = const(-11)
+_ALERTS = const(-12)
+
+_EVENTS = (topics.EVENT, topics.STATUS, topics.LINK, topics.POLL, topics.GX)
+_CHANGES = (topics.EVENT, topics.LINK, topics.GX, topics.LIMITS, topics.CAN_STATE, topics.CONFIG)
+
+
+def _tenths(value):
+    return None if value is None else value / 10
+
+
+def _battery(live):
+    """What telemetry does not say of the battery; null while it is gone."""
+    get = live.get if live.connected() else (lambda index: None)
+    setting = live.get
+    return {
+        "temperature_internal_c": _tenths(get(field.TEMP_INT)),
+        "temperature_external1_c": _tenths(get(field.TEMP_EXT1)),
+        "temperature_external2_c": _tenths(get(field.TEMP_EXT2)),
+        "soc_hundredths": get(field.SOC),
+        "balance_need": get(field.BALANCE_NEED),
+        "capacity_mah": setting(field.SET_CAPACITY),
+        "cell_full_mv": setting(field.SET_FULL),
+        "cell_empty_mv": setting(field.SET_EMPTY),
+        "cell_ov_mv": setting(field.SET_OV),
+        "cell_uv_mv": setting(field.SET_UV),
+        "cell_disbalance_mv": setting(field.SET_DISBALANCE),
+    }
+
+
+def state(app):
+    """The state message as pieces of JSON."""
+    parts = app.parts
+    board = parts.board
+    yield b'{"type":"state","timestamp_ms":%d,"uptime_ms":%d' % (board.epoch_ms(), board.uptime_ms())
+    sections = (
+        ("version", lambda: parts.version),
+        ("password_set", lambda: app.auth.password_set),
+        ("bms", lambda: {"connected": parts.live.connected(), "reason": parts.bms.reason}),
+        ("battery", lambda: _battery(parts.live)),
+        ("wifi", board.network),
+        ("mqtt", lambda: lazy.once("http.status").mqtt_state(parts)),
+        ("can", lambda: parts.can and parts.can.status()),
+        ("limits", lambda: parts.can and parts.can.limits()),
+    )
+    for name, make in sections:
+        yield b',"%s":' % name
+        yield json.dumps(make()).encode()
+    yield b"}"
+
+
+class Page:
+    """What one page wants. Its queue belongs to a ws.Client, which calls `told`, `beat` and `left`."""
+
+    def __init__(self, app):
+        self._app = app
+        self._clock = app.parts.board
+        self._queue = None
+        self._streams = ()
+        self._feed = None  # where telemetry comes from, while it is wanted
+        self._converters = {}
+        self._changed = False
+        self._sent = 0  # ticks of the last state
+
+    def told(self, message, queue):
+        """A message of the page (a dict)."""
+        streams = message.get("streams")
+        if message.get("type") == "subscribe" and isinstance(streams, list):
+            queue.put(_WANT, streams)
+            self._queue = queue
+
+    def left(self, queue):
+        self._want(())
+
+    def beat(self, now):
+        """Twice a second: is a state due?"""
+        if "state" not in self._streams:
+            return
+        silent = self._clock.ticks_diff(now, self._sent)
+        if silent >= _STATE_MS or (self._changed and silent >= _CHANGED_MS):
+            self._sent = now
+            self._changed = False
+            self._queue.put(_STATE, None)
+
+    def convert(self, topic, payload):
+        """The message for what came out of the queue: a dict, a frame, or None."""
+        if topic == _WANT:
+            return self._want(payload)
+        if topic == _STATE:
+            return ws.frame_of(state(self._app), _SIZE)
+        if topic in _CHANGES:
+            self._changed = True
+        if topic in _EVENTS:
+            name = "events"
+        elif topic == topics.ALERT or topic == _ALERTS:
+            name = "alerts"
+        elif topic == topics.UART_FRAME:
+            name = "uart"
+        elif topic == topics.CAN_FRAME:
+            name = "can"
+        else:
+            return None
+        if name not in self._streams:
+            return None  # asked for meanwhile, or only of interest for the state
+        converter = self._converter(name)
+        return converter.opening() if topic == _ALERTS else converter.convert(topic, payload)
+
+    def _converter(self, name):
+        if name not in self._converters:
+            self._app._routes("ws_streams")  # all pages share one
+            self._converters[name] = lazy.load("http.ws_streams").CONVERTERS[name](self._app.parts)
+        return self._converters[name]
+
+    def _want(self, streams):
+        queue = self._queue
+        if queue is None:
+            return
+        self._streams = streams
+        self._converters = {name: one for name, one in self._converters.items() if name in streams}
+        wanted = set()
+        if "events" in streams:
+            wanted.update(_EVENTS)
+        if "state" in streams:
+            wanted.update(_CHANGES)
+            queue.put(_STATE, None)
+            self._sent = self._clock.ticks_ms()
+        if "alerts" in streams and self._app.parts.alerts:
+            wanted.add(topics.ALERT)
+            queue.put(_ALERTS, None)
+        if "uart" in streams:
+            wanted.add(topics.UART_FRAME)
+        if "can" in streams:
+            wanted.add(topics.CAN_FRAME)
+        self._app.parts.bus.watch(queue, wanted)
+        if self._feed:
+            self._feed.leave(queue)
+            self._feed = None
+        if "telemetry" in streams:
+            self._feed = self._app._routes("telemetry")["feed"]
+            self._feed.join(queue)
+
+
+def register(app, parts):
+    async def page(request):
+        one = Page(app)
+        return await ws.serve(app, request, (), one.convert, size=_QUEUE, page=one)
+
+    return {"GET /ws/page": page}
