@@ -17,6 +17,8 @@
     console(line)    a line for the person at the serial console; announce(line) one for the program that started us
     start_timer(period_ms, callback)  call back from a hardware timer; None where there is none
     start_watchdog() and feed()
+    chip()           "esp32", "esp32s3", "esp32c3"...; "" on a host
+    check_pins(values) and pin_warnings(values)  what board/pins.py has against the pins of a configuration
     family()         whose bytecode files run here: "xtensawin" (ESP32, S3), "rv32imc" (C3, C6), "x64"
     reset_cause()    "POWER_ON", "HARD", "WATCHDOG", "DEEP_SLEEP", "SOFT" or "UNKNOWN"
     kept()           bytes that the last `keep(bytes)` (at most 512) left, b"" if none; survives resets, not power loss
@@ -34,6 +36,7 @@ import gc
 import sys
 import time
 from micropython import const
+from firmware import lazy
 
 _TICKS_PERIOD = const(0x40000000)
 _TICKS_HALF = const(0x20000000)
@@ -100,7 +103,18 @@ class Board:
 
     def family(self):
         """Of the architecture that the bytecode loader takes native code of."""
-        return {2: "x64", 10: "xtensawin", 11: "rv32imc"}.get(sys.implementation._mpy >> 10, "")
+        return {2: "x64", 10: "xtensawin", 11: "rv32imc"}.get(sys.implementation._mpy >> 10 & 15, "")
+
+    def chip(self):
+        return ""
+
+    def check_pins(self, values):
+        """(key, text) of a pin in the configuration `values` that cannot work here, or None: see board/pins.py."""
+        return lazy.once("board.pins").check(values, self.chip())
+
+    def pin_warnings(self, values):
+        """Texts about pins that work, but with care."""
+        return lazy.once("board.pins").warnings(values, self.chip())
 
     def wifi(self):
         """The object of firmware/net/wifi.py; None on a host and before it was started."""

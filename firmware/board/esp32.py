@@ -7,33 +7,43 @@ import gc
 import os
 import sys
 import time
+from binascii import crc32
 
 import esp32
 import machine
 import network
 from asyncio import core
+from firmware import lazy
 from firmware.board.base import Board
 
 _UART_ID = 1
 _RX_BUFFER = 1024  # the default of 256 is small for a burst of 250 bytes while the loop is busy
 _TX_BUFFER = 512
 _WATCHDOG_MS = 8000
-_RESET_CAUSES = {1: "POWER_ON", 2: "HARD", 3: "WATCHDOG", 4: "DEEP_SLEEP", 5: "SOFT"}
+_KEPT = b"TGW1"  # before what is kept in RTC memory, followed by its CRC-32
+_MODE = 0  # register of the CAN controller, and its reset mode
+_RESET_MODE = 1
 
 
 class UartPort:
-    """The UART as a port (see base.py). Opening it never fails."""
+    """The UART as a port (see base.py). `problem`: why its pins must not be touched; "" opens without fail."""
 
-    def __init__(self, baudrate, tx, rx):
+    def __init__(self, baudrate, tx, rx, problem=""):
         self._settings = (baudrate, tx, rx)
+        self._problem = problem
         self._uart = None
 
     async def open(self):
+        if self._problem:
+            raise OSError(self._problem)
         if self._uart is None:
             baudrate, tx, rx = self._settings
-            self._uart = machine.UART(
-                _UART_ID, baudrate, tx=tx, rx=rx, rxbuf=_RX_BUFFER, txbuf=_TX_BUFFER, timeout=0, timeout_char=2
-            )
+            try:
+                self._uart = machine.UART(
+                    _UART_ID, baudrate, tx=tx, rx=rx, rxbuf=_RX_BUFFER, txbuf=_TX_BUFFER, timeout=0, timeout_char=2
+                )
+            except ValueError as error:  # a pin that this chip does not have
+                raise OSError(str(error))
 
     def write(self, buf):
         self._uart.write(buf)
@@ -64,6 +74,8 @@ class Esp32(Board):
         self.data_dir = "/data"
         self.www_dir = sys.path[0] + "/www"
         self._watchdog = None
+        self._regs = None  # of the CAN controller
+        self._refused = {}  # {"uart": text, "can": text}: pins that must not be touched
         try:
             os.mkdir(self.data_dir)
         except OSError:
@@ -75,23 +87,26 @@ class Esp32(Board):
     def ticks_diff(self, a, b):
         return time.ticks_diff(a, b)  # the sum in Board.ticks_diff would leave the small ints of this port
 
-    def uart(self, config):
-        return UartPort(config.get("uart.baudrate"), config.get("uart.tx_pin"), config.get("uart.rx_pin"))
+    def __getattr__(self, name):
+        """What is asked for rarely: `board.info()` is `info(board)` of esp32info.py."""
+        function = getattr(lazy.once("board.esp32info"), name)
+        return lambda *args: function(self, *args)
 
     def prepare(self, config):
-        """The CAN controller's clock first: its switch lies in a word that WiFi changes too (facts 1.3, 1.7). Then WiFi on."""
-        from firmware.can import twai_chips
-        from firmware.can.twai_regs import MemRegs
-
-        self._twai = twai_chips.find(sys.implementation._machine)
-        self._regs = MemRegs(self._twai, config.get("can.tx_pin"), config.get("can.rx_pin"))
-        self._regs.enable()
+        """Pins and CAN controller, then WiFi on: in this order (facts 1.3, 1.7)."""
+        self._regs, self._refused = lazy.once("board.esp32info").prepare(self, config)
         network.WLAN(network.STA_IF).active(True)
 
+    def uart(self, config):
+        tx, rx = config.get("uart.tx_pin"), config.get("uart.rx_pin")
+        return UartPort(config.get("uart.baudrate"), tx, rx, self._refused.get("uart", ""))
+
     def can(self, config, log):
+        if self._refused.get("can"):
+            raise ValueError(self._refused["can"])
         from firmware.can.twai import Twai
 
-        return Twai(self._regs, self, config.get("can.speed"), log=log, chip=self._twai)
+        return Twai(self._regs, self, config.get("can.speed"), log=log, chip=self._regs.name)
 
     def unique_id(self):
         return machine.unique_id()
@@ -120,29 +135,27 @@ class Esp32(Board):
             "hostname": "",
         }
 
-    def dns_server(self):
-        wlan = network.WLAN(network.STA_IF)
-        address = wlan.ifconfig()[3] if wlan.active() and wlan.isconnected() else "0.0.0.0"
-        return None if address == "0.0.0.0" else (address, 53)
-
-    def info(self):
-        parts = esp32.Partition.find(esp32.Partition.TYPE_APP) + esp32.Partition.find(esp32.Partition.TYPE_DATA)
-        return {
-            "chip": sys.implementation._machine.rsplit(" with ", 1)[-1].lower(),
-            "firmware": sys.version,
-            "reset_cause": self.reset_cause(),
-            "partitions": [{"label": p.info()[4], "address": p.info()[2], "size": p.info()[3]} for p in parts],
-            "mac": self.unique_id().hex(),
-        }
-
-    def reset_cause(self):
-        return _RESET_CAUSES.get(machine.reset_cause(), "UNKNOWN")
+    def chip(self):
+        """Of "Generic ESP32S3 module with ESP32S3"; a module's name (ESP32-PICO-D4) is an ESP32."""
+        name = sys.implementation._machine.rsplit(" with ", 1)[-1].replace("-", "").lower()
+        return name[:7] if name[6:7].isdigit() else "esp32"
 
     def kept(self):
-        return machine.RTC().memory()
+        raw = machine.RTC().memory()
+        data = raw[8:]
+        return data if raw[:8] == _KEPT + crc32(data).to_bytes(4, "little") else b""
 
     def keep(self, data):
-        machine.RTC().memory(data)
+        machine.RTC().memory(_KEPT + crc32(data).to_bytes(4, "little") + data)
+
+    def led(self, pin):
+        return lazy.once("board.esp32info").led(pin)
+
+    def ota_partition(self):
+        return lazy.once("board.esp32info").ota_partition()
+
+    def mark_app_valid(self):
+        lazy.once("board.esp32info").mark_app_valid()
 
     def console(self, line):
         print(line)
@@ -164,5 +177,7 @@ class Esp32(Board):
         return True
 
     def reset(self):
+        if self._regs:  # it survives the reset, and would be on the bus with a wrong clock meanwhile (facts 1.3)
+            self._regs.write(_MODE, _RESET_MODE)
         gc.collect()
         machine.reset()

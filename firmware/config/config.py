@@ -5,7 +5,7 @@ Values are int, str or bool under "group.name" keys, see schema.py. Only what di
 
 from firmware import lazy
 
-_LAZY = ("form", "rules", "schema", "store")
+_LAZY = ("form", "presets", "rules", "schema", "store")
 
 
 class ConfigError(ValueError):

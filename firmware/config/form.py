@@ -143,7 +143,7 @@ def _choose_board(values, found):
     """Another board brings its pins with it; those that `found` names itself stay as named."""
     board, given = found.get("system.board", ("", ""))
     if board and board != values["system.board"]:
-        for key, pin in lazy.once("config.presets").pins(board).items():
+        for key, pin in lazy.load("config.presets").pins(board).items():
             found.setdefault(key, (pin, given))
 
 
