@@ -1,6 +1,7 @@
 """Compile the application for a chip: `python -m tools.build host|esp32|esp32s3|esp32c3` fills `build/CHIP/`.
 
     build/CHIP/boot.py, main.py            as they are
+    build/CHIP/rescue.mpy                  the page for when no slot is sound (tools/rescue.py)
     build/CHIP/slot_a/firmware/**.mpy      ours, shortened (tools/inline.py, minify.py), modules merged (bundle.py);
                                            viper files for the chip's family
     build/CHIP/slot_a/lib/**.mpy           third-party
@@ -24,7 +25,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools import budgets, web
+from tools import budgets, rescue, web
 from tools.bundle import bundle
 from tools.chips import CHIPS
 from tools.deps import device_packages
@@ -108,6 +109,7 @@ def compile_firmware(compiler, slot):
     """All of firmware/ below `slot`: Python with constants put in, names shortened and modules merged; data files as they are."""
     sizes = {}
     sources = inline_tree(ROOT / "firmware", ROOT)
+    del sources[rescue.PATH]  # lies beside the slots
     names = {path: module_name(path, ROOT) for path in sources}
     sources = bundle(minify(sources, names, apply), names)
     for path, source in sources.items():
@@ -161,6 +163,7 @@ def _build(chip, out):
         "lib": compile_library(compiler, slot),
         "www": web.build(slot / "www"),
     }
+    compiler.compile(rescue.source(), out / "rescue.mpy", "rescue.py", 3)
     compiler.finish()
     remove_strays(slot, parts)
     put(slot / MANIFEST, manifest(slot, CHIPS[chip]))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,7 +147,7 @@ def micropython():
 
 
 def gateway_command(uart, can, data, port=0, host="127.0.0.1", config=None, heap="1M", no_restart=False):
-    """The command line of the gateway; its directory is HOST_BUILD. `data` and `config` are paths, heap as "1M"."""
+    """The command line of the gateway, to be run in the directory of its boot.py. `data` and `config` are paths, heap as "1M"."""
     command = [
         micropython(), "-X", f"heapsize={heap}", "main.py",
         "--uart", uart, "--can", can, "--host", host, "--port", str(port), "--data", str(Path(data).absolute()),
@@ -156,7 +159,75 @@ def gateway_command(uart, can, data, port=0, host="127.0.0.1", config=None, heap
     return command
 
 
-def start_gateway(uart, can, data, log=None, **options):
-    """Start the gateway; options as `gateway_command`."""
+def start_gateway(uart, can, data, log=None, root=HOST_BUILD, reset_cause=None, heartbeat=None, env=None, **options):
+    """Start the gateway; options as `gateway_command`.
+
+    `root`: the directory with boot.py and the slots. `reset_cause`: what the gateway is told of why it starts (POWER_ON).
+    `heartbeat`: a file that it changes each second while it is well, see `Watchdog`; `env`: more of the environment.
+    """
     command = gateway_command(uart, can, data, **options)
-    return Child("gateway", command, log, cwd=HOST_BUILD, stop_signal=signal.SIGINT)
+    environment = dict(os.environ, **(env or {}))
+    if reset_cause:
+        environment["TINYBMS_RESET_CAUSE"] = reset_cause
+    if heartbeat:
+        Path(heartbeat).unlink(missing_ok=True)
+        environment["TINYBMS_HEARTBEAT"] = str(Path(heartbeat).absolute())
+    return Child("gateway", command, log, cwd=root, env=environment, stop_signal=signal.SIGINT)
+
+
+class Watchdog:
+    """What the hardware watchdog is on a board: bites a gateway whose heartbeat file, once there, stays the same for 8 s."""
+
+    SECONDS = 8
+
+    def __init__(self, child, heartbeat):
+        self.child, self._path = child, Path(heartbeat)
+        self.bitten = False
+        self._last, self._since = None, time.monotonic()
+
+    def look(self):
+        """Call several times a second. True when it has bitten."""
+        try:
+            stamp = self._path.stat().st_mtime_ns
+        except OSError:
+            return False
+        now = time.monotonic()
+        if stamp != self._last:
+            self._last, self._since = stamp, now
+        elif now - self._since > self.SECONDS and not self.bitten and self.child.exit_code() is None:
+            self.bitten = True
+            self.child.signal(signal.SIGKILL)
+        return self.bitten
+
+    def cause(self):
+        """The reset cause for the next start, once the child has ended."""
+        if self.bitten:
+            return "WATCHDOG"
+        return "SOFT" if self.child.exit_code() == REBOOT else "HARD"
+
+
+def install(root, build=HOST_BUILD):
+    """Make `root` a private copy of what was built, unless that is what it was made from last. True when it was copied.
+
+    An update that a gateway has put there stays as long as nothing new is built.
+    """
+    with open(build.parent / ".lock", "w") as lock:  # not while it is being built
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _install(Path(root), build)
+
+
+def _install(root, build):
+    files = sorted(path for path in build.rglob("*") if path.is_file() and path.suffix != ".new")
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(str(path.relative_to(build)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    stamp = root / ".installed"
+    if stamp.exists() and stamp.read_text() == digest.hexdigest() and (root / "main.py").exists():
+        return False
+    shutil.rmtree(root, ignore_errors=True)
+    for path in files:
+        target = root / path.relative_to(build)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    stamp.write_text(digest.hexdigest())
+    return True

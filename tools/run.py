@@ -20,7 +20,7 @@ import urllib.request
 from pathlib import Path
 
 from tools.control import host_port
-from tools.processes import HOST_BUILD, REBOOT, Child, Failed, start_gateway, stop_all, tool
+from tools.processes import HOST_BUILD, REBOOT, Child, Failed, Watchdog, install, start_gateway, stop_all, tool
 from tools.run_options import Problem, check, parser
 
 _BACK_OFF_MAX_S = 30
@@ -40,10 +40,11 @@ class Run:
         self.options = options
         self.data = options.data
         self.children = []
-        self.gateway = None
+        self.gateway = self.watchdog = None
         self.port = options.port
         self.ending = False
         self.make = Make()
+        self.root = self.data / "app"
 
     def open_logs(self):
         """Start new logs in the data directory, which this process holds alone."""
@@ -91,6 +92,11 @@ class Run:
         if build.exit_code():
             raise Failed(f"the build failed{build.tail()}")
 
+    def install(self):
+        """The gateway runs from a copy of what was built, so that an update that is uploaded to it has a place to go."""
+        if install(self.root):
+            self.log(f"installed {HOST_BUILD} in {self.root}")
+
     def start_simulators(self):
         """Start what is not given; gives the URLs (uart, can) for the gateway."""
         options, steer = self.options, []
@@ -115,11 +121,14 @@ class Run:
 
     def start_gateway(self, uart, can):
         options = self.options
+        cause = self.watchdog.cause() if self.watchdog else "POWER_ON"
+        heartbeat = self.data / "heartbeat"
         self.gateway = start_gateway(
-            uart, can, self.data, self.data / "gateway.log", host=options.host, port=self.port,
-            config=options.config, heap=options.heap, no_restart=options.no_restart,
+            uart, can, self.data, self.data / "gateway.log", host=options.host, port=self.port, config=options.config,
+            heap=options.heap, no_restart=options.no_restart, root=self.root, reset_cause=cause, heartbeat=heartbeat,
         )  # fmt: skip
-        self.log(f"gateway started, process {self.gateway.pid}")
+        self.watchdog = Watchdog(self.gateway, heartbeat)
+        self.log(f"gateway started ({cause}), process {self.gateway.pid}")
 
     def wait_ready(self):
         """Wait until the gateway's HTTP answers; Failed when it does not."""
@@ -154,10 +163,14 @@ class Run:
             self.start_gateway(uart, can)
             ready = ready or self.announce()
             while self.gateway.exit_code() is None and self.goes_on():
+                self.watchdog.look()
                 self.check_simulators()
                 time.sleep(0.1)
             code = self.gateway.exit_code()
             self.gateway.stop()
+            if self.watchdog.bitten:
+                self.complain(f"the gateway hangs, the watchdog ends it; see {self.data / 'gateway.log'}")
+                continue
             if code == REBOOT:
                 self.log("the gateway asks for a restart")
                 continue
@@ -251,6 +264,7 @@ def main(argv=None):
         return 2
     try:
         run.build()
+        run.install()
         run.watch(*run.start_simulators())
     except Stop:
         return 0

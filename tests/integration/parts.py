@@ -14,7 +14,7 @@ import can
 
 from tools.control import Control, host_port
 from tools.gx_sim import GxSim
-from tools.processes import Child, Failed, start_gateway, stop_all, tool
+from tools.processes import Child, Failed, install, start_gateway, stop_all, tool
 
 START_S = 30  # this machine may be busy
 
@@ -161,11 +161,22 @@ class Parts:
         self.can_control = self._control(self.can)
         return self.can
 
-    def start_gateway(self, config=None, **options):
+    @property
+    def root(self):
+        """A private copy of build/host, made when it is first asked for: where a gateway can be updated."""
+        root = self.directory / "app"
+        if not root.exists():
+            install(root)
+        return root
+
+    def start_gateway(self, config=None, own_root=False, **options):
         """The gateway on the simulators that were started; `config`: dict in the form of GET /api/config.
 
-        Options: uart, can, data, port, host, heap, no_restart. Without simulators it gets ends where nobody listens.
+        `own_root`: run it from `root` instead of build/host. Options: uart, can, data, port, host, heap, no_restart, reset_cause,
+        heartbeat, env. Without simulators it gets ends where nobody listens.
         """
+        if own_root:
+            options["root"] = self.root
         if config is not None:
             options["config"] = self.directory / "config.json"
             options["config"].write_text(json.dumps(config))

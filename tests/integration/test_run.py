@@ -177,7 +177,7 @@ def test_prints_and_starts_what_it_should(run, tmp_path):
     bus, bus_control = re.search(r"CAN bus: (slcan\+socket://\S+), control (socket://\S+)", lines[1]).groups()
     assert http(url + "/api/status").json == {"stand_in": True}
     start = http(url + "/start").json
-    assert start["cwd"].endswith("build/host") and "--no-restart" in start["argv"]
+    assert start["cwd"] == str(one.directory / "data" / "app") and "--no-restart" in start["argv"]
     assert start["argv"][1:4] == ["-X", "heapsize=200k", "main.py"]
     options = dict(zip(start["argv"][4:-1:2], start["argv"][5:-1:2]))
     assert options["--uart"] == uart and options["--can"] == bus and options["--data"] == str(one.directory / "data")
