@@ -20,7 +20,7 @@ BOUND = {
     "charge.float_mv", "charge.absorption_mv", "alerts.temperature_min_c", "alerts.temperature_max_c",
     "alerts.cell_voltage_min_mv", "alerts.cell_voltage_max_mv", "alerts.pack_voltage_min_mv",
     "alerts.pack_voltage_max_mv", "alerts.soc_min_percent", "alerts.soc_max_percent", "uart.tx_pin", "uart.rx_pin",
-    "can.tx_pin", "can.rx_pin", "system.board",
+    "can.tx_pin", "can.rx_pin", "system.board", "system.led_pin",
 }  # fmt: skip
 
 INT, NUM, STR, BOOL = {"type": "integer"}, {"type": "number"}, {"type": "string"}, {"type": "boolean"}
@@ -178,7 +178,7 @@ def schemas():
     return {
         "Error": obj(error=STR, code=STR, details=STR),
         "Success": obj(success=BOOL),
-        "Saved": obj(success=BOOL, message=STR),
+        "Saved": obj(("success", "message"), success=BOOL, message=STR, warnings=array(STR)),
         "Battery": battery,
         "BatteryStatus": status,
         "Alert": alert,
@@ -212,6 +212,12 @@ def wifi_paths():
                 "DRIVER_text, or empty. fallback: the configured network does not work, the last one that did is used.",
             )
         },
+        "/api/wifi/connect": {
+            "post": operation(
+                "Try the configured network now, also while somebody uses the access point", obj(success=BOOL),
+                about="Answers first; what comes of it shows GET /api/wifi.",
+            )
+        },
         "/api/wifi/scan": {
             "get": operation(
                 "Networks around, strongest first", obj(networks=array(found)),
@@ -243,6 +249,7 @@ def system_paths():
         version=STR, chip=STR, firmware=STR, partitions={"type": "array"}, reset_cause=STR, time_valid=BOOL,
         time_source=words("ntp", "browser", "host", "none"), timestamp_ms=STAMP, uptime_ms=INT, hostname=STR, config_problem=STR, password_set=BOOL,
         boot_count=INT, last_exception=STR, safe_mode=STR, slot=words("slot_a", "slot_b", ""), slots=slots,
+        pin_warnings=array(STR),
     )  # fmt: skip
     line = obj(timestamp_ms=STAMP, level=STR, source=STR, text=STR)
     return {

@@ -1,4 +1,4 @@
-"""GET /api/wifi and /api/wifi/scan."""
+"""GET /api/wifi and /api/wifi/scan, POST /api/wifi/connect."""
 
 from firmware.http.api import ApiError, reply, stream
 from firmware.http.body import int_arg
@@ -29,16 +29,23 @@ def register(app, parts):
             report["ap_password"] = wifi.ap_password()
         return reply(report)
 
-    async def get_scan(request):
-        if app.auth.password_set:
-            await app.auth.check(request, True)  # it stops the radio's other work for seconds
+    def need_wifi():
         wifi = getattr(parts, "wifi", None)
         if wifi is None:
             raise ApiError(503, "NOT_AVAILABLE", "Service unavailable", "this machine has no WiFi of ours")
+        return wifi
+
+    async def get_scan(request):
+        if app.auth.password_set:
+            await app.auth.check(request, True)  # it stops the radio's other work for seconds
         try:
-            networks = await wifi.scan()
+            networks = await need_wifi().scan()
         except OSError as error:
             raise ApiError(503, "SCAN_FAILED", "No scan", str(error), {"Retry-After": _RETRY_S})
         return stream({"networks": networks})
 
-    return {"GET /api/wifi": get_wifi, "GET /api/wifi/scan": get_scan}
+    async def post_connect(request):
+        need_wifi().connect()
+        return reply({"success": True})
+
+    return {"GET /api/wifi": get_wifi, "GET /api/wifi/scan": get_scan, "POST /api/wifi/connect": post_connect}

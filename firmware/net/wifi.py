@@ -99,7 +99,11 @@ class Wifi:
     def _on_config(self, topic, keys):
         for key in keys:
             if key in _KEYS or key == "system.hostname":
-                self._change_due = self.app.board.uptime_s() + _CHANGE_S
+                self.connect()
+
+    def connect(self):
+        """Start anew in a moment with what is configured, also while the access point is used."""
+        self._change_due = self.app.board.uptime_s() + _CHANGE_S
 
     def _begin(self, now):
         """Start anew with the configuration as it is."""
