@@ -33,7 +33,7 @@ class App:
         self.bus = Bus()
         self.log.on_line = lambda: self.bus.publish(topics.LOG)
         self.live = Live(board)
-        self.config = Config(board.data_dir, board.unique_id(), self.bus)
+        self.config = Config(board.data_dir, board.unique_id(), self.bus, board.check_pins)
         self.tasks = Tasks(board, self.log, self._crashed)
         self.bms = None
         self.can = None

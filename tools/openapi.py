@@ -247,7 +247,8 @@ def system_paths():
     )  # fmt: skip
     info = obj(
         version=STR, chip=STR, firmware=STR, partitions={"type": "array"}, reset_cause=STR, time_valid=BOOL,
-        time_source=words("ntp", "browser", "host", "none"), timestamp_ms=STAMP, uptime_ms=INT, hostname=STR, config_problem=STR, password_set=BOOL,
+        time_source=words("ntp", "browser", "host", "none"), timestamp_ms=STAMP, uptime_ms=INT,
+        hostname=STR, config_problem=STR, password_set=BOOL,
         boot_count=INT, last_exception=STR, safe_mode=STR, slot=words("slot_a", "slot_b", ""), slots=slots,
         pin_warnings=array(STR),
     )  # fmt: skip
@@ -446,6 +447,13 @@ def other_paths():
 
 def history_paths():
     limit = query("limit", whole(1, 1000000), "the newest so many")
+    stamp = {"type": "integer", "minimum": 0}
+    chosen = [
+        limit,
+        query("from", stamp, "only samples from then on, ms as in `timestamp`"),
+        query("to", stamp, "only samples up to then, ms"),
+        query("step", whole(1, 1000), "one of so many: mean, lowest minimum, highest maximum and spread"),
+    ]
     samples = obj(
         ("total", "samples"), total=INT, samples=array(ref("Sample")), returned=INT, interval_ms=INT, capacity=INT,
         resolution=STR, file=STR,
@@ -454,14 +462,14 @@ def history_paths():
     resolution = query("resolution", words("live", "1m", "15m"))
     files = obj(files=array({"type": "object"}))
     return {
-        "/api/history": {"get": operation("Samples, old to new", samples, params=[limit, resolution])},
+        "/api/history": {"get": operation("Samples, old to new", samples, params=[*chosen, resolution])},
         "/api/history/files": {"get": operation("What the archive holds", files)},
         "/api/history/archive": {
-            "get": operation("Samples of a file of the archive", samples, params=[limit, query("file", which)])
+            "get": operation("Samples of a file of the archive", samples, params=[*chosen, query("file", which)])
         },
         "/api/history/download": {
             "get": operation(
-                "The archive as CSV", STR, params=[limit, query("file", which), resolution], content="text/csv"
+                "The archive as CSV", STR, params=[*chosen, query("file", which), resolution], content="text/csv"
             )
         },
         "/api/energy": {"get": operation("Energy and charge through the gateway, records", ref("Energy"))},

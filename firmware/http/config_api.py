@@ -12,19 +12,23 @@ _RESTART_MS = const(750)
 def saved(parts, change, *args):
     """Call `change(*args)` of the configuration; the answer with the texts of the reference, a restart where one is needed.
 
-    Raises ApiError 400 INVALID_CONFIG, 500 when it cannot be stored.
+    `warnings` is there when pins were changed: what is to be watched with them. Raises ApiError 400 INVALID_CONFIG, 500 when it
+    cannot be stored.
     """
     try:
-        _, restart = change(*args)
+        keys, restart = change(*args)
     except ConfigError as error:
         raise ApiError(400, "INVALID_CONFIG", "Invalid configuration", error.details)
     except OSError as error:
         raise ApiError(500, "STORAGE_ERROR", "Configuration not saved", str(error))
     if restart:
         parts.restart(_RESTART_MS)
-    return reply(
-        {"success": True, "message": "Configuration saved, restarting..." if restart else "Configuration saved"}
-    )
+    answer = {"success": True, "message": "Configuration saved, restarting..." if restart else "Configuration saved"}
+    for key in keys:
+        if key.endswith("_pin") or key == "system.board":
+            answer["warnings"] = parts.board.pin_warnings(parts.config)
+            break
+    return reply(answer)
 
 
 def register(app, parts):

@@ -39,6 +39,7 @@ def register(app, parts):
         info["timestamp_ms"] = board.epoch_ms()
         info["uptime_ms"] = board.uptime_ms()
         info["config_problem"] = parts.config.problem
+        info["pin_warnings"] = board.pin_warnings(parts.config)
         info["hostname"] = parts.config.get("system.hostname")
         info["password_set"] = app.auth.password_set
         info.update(lazy.once("system.health").Health(board).report())

@@ -9,6 +9,7 @@ if "lib" not in sys.path:
     sys.path.append("lib")
 
 from firmware import live as field
+from firmware.board import pins
 from firmware.bus import Bus
 from firmware.config.config import Config
 from firmware.http.server import Server
@@ -31,6 +32,12 @@ class FakeBoard(FakeClock):
     def ticks_ms(self):
         """Runs with real time, `advance` adds to it."""
         return (super().ticks_ms() + time.ticks_diff(time.ticks_ms(), self._started)) % (1 << 30)
+
+    def check_pins(self, values):
+        return pins.check(values, "esp32")
+
+    def pin_warnings(self, values):
+        return pins.warnings(values, "esp32")
 
     def heap_free(self):
         return self.free
@@ -90,7 +97,7 @@ class Parts:
         self.log = FakeLog()
         self.bus = Bus()
         self.live = Live(self.board)
-        self.config = Config(self.board.data_dir, b"\x02\0\0\xab\xcd\xef", self.bus)
+        self.config = Config(self.board.data_dir, b"\x02\0\0\xab\xcd\xef", self.bus, self.board.check_pins)
         self.config.load()
         self.tasks = FakeTasks()
         self.bms = FakeBms()

@@ -97,3 +97,16 @@ async def test_foreign_pages_and_names_may_not_change_anything():
         gateway.parts.config.update({"auth": {"allowed_hosts": "Battery.example, b.example"}})
         assert await post("battery.example", "https://battery.example") == 200
         assert await post(own, "http://b.example") == 200
+
+
+async def test_pins_are_refused_or_warned_about():
+    async with Gateway() as gateway:
+        status, _, body = await gateway.ask("POST", "/api/config", '{"can_tx_pin": 36}')
+        assert status == 400 and json.loads(body)["details"] == "can_tx_pin must not be 36: it is an input only"
+        status, _, body = await gateway.ask("POST", "/api/config", '{"system": {"board": "t-can485", "led_pin": 12}}')
+        text = "system_led_pin 12: strapping pin, what is connected must not hold it while the chip starts"
+        assert status == 200 and json.loads(body)["warnings"] == [text]
+        assert json.loads((await gateway.ask("GET", "/api/system/info"))[2])["pin_warnings"] == [text]
+        assert gateway.parts.config.get("can.tx_pin") == 27 and gateway.parts.restarts
+        status, _, body = await gateway.ask("POST", "/api/config", '{"mqtt_port": 1884}')
+        assert "warnings" not in json.loads(body)
