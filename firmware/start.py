@@ -125,6 +125,11 @@ async def rest(app):
     start("http", app.serve, required=True)
     for key in _ASKED_BY_REQUESTS:
         app.config.get(key)
+    light = board.led(app.config["system.led_pin"])
+    if light:
+        from firmware.system.led import Led
+
+        start("led", Led(app, light).run)
     if not app.safe_mode:
         await optional(app, common)
 

@@ -75,7 +75,7 @@ class Esp32(Board):
         self.www_dir = sys.path[0] + "/www"
         self._watchdog = None
         self._regs = None  # of the CAN controller
-        self._refused = {}  # {"uart": text, "can": text}: pins that must not be touched
+        self._refused = {}  # {"uart", "can" or "led": text}: pins that must not be touched
         try:
             os.mkdir(self.data_dir)
         except OSError:
@@ -149,7 +149,7 @@ class Esp32(Board):
         machine.RTC().memory(_KEPT + crc32(data).to_bytes(4, "little") + data)
 
     def led(self, pin):
-        return lazy.once("board.esp32info").led(pin)
+        return None if pin < 0 or "led" in self._refused else lazy.once("board.esp32info").led(pin)
 
     def ota_partition(self):
         return lazy.once("board.esp32info").ota_partition()

@@ -10,11 +10,14 @@ from firmware import lazy
 _RESET_CAUSES = {1: "POWER_ON", 2: "HARD", 3: "WATCHDOG", 4: "DEEP_SLEEP", 5: "SOFT"}  # facts 6
 
 
+_USES = (("uart.tx_pin", "uart"), ("uart.rx_pin", "uart"), ("can.tx_pin", "can"), ("can.rx_pin", "can"))
+
+
 # -- start -------------------------------------------------------------------------------------------------------------------
 
 
 def prepare(board, config):
-    """(registers of the CAN controller or None, {"uart" or "can": why its pins must not be touched}).
+    """(registers of the CAN controller or None, {"uart", "can" or "led": why its pins must not be touched}).
 
     Before WiFi is switched on: the controller's clock lies in a word that WiFi changes too (facts 1.3, 1.7).
     """
@@ -23,10 +26,15 @@ def prepare(board, config):
     _adopt(board, config, pins)
     _levels(board, config)
     chip = board.chip()
-    for key in ("uart.tx_pin", "uart.rx_pin", "can.tx_pin", "can.rx_pin"):
-        text = pins.refused(config[key], chip, key.endswith("tx_pin"))
+    for key, name in _USES:
+        text = pins.refused(config[key], chip, not key.endswith("rx_pin"))
         if text:
-            problems[key[: key.find(".")]] = key.replace(".", "_") + " " + text
+            problems[name] = key.replace(".", "_") + " " + text
+    found = pins.check(config, chip)
+    if (
+        found and found[0] == "system.led_pin"
+    ):  # a LED on the pin of the CAN controller would take it from the controller
+        problems["led"] = found[1]
     registers = None
     try:
         registers = _controller(board, config)

@@ -295,7 +295,11 @@ def test_led():
     light(1)
     light(False)
     assert machine.fake_log == [("pin", 2, 0), ("pin", 2, 1), ("pin", 2, 0)]
-    assert board.led(24) is None
+    assert board.led(24) is None and board.led(-1) is None
+    for pin in (7, 34, 5):  # flash, input only, the CAN controller's: from a file made by hand
+        board = _board()
+        board.prepare(_Values(board, system_led_pin=pin))
+        assert board.led(pin) is None and not machine.fake_pins, pin
 
 
 def test_network_and_name_server():
