@@ -1,7 +1,6 @@
 """Update bundles for tests, good ones and hostile ones. Also understood by old zlibs: only the standard library is used."""
 
 import hashlib
-import io
 import json
 import tarfile
 import zlib

@@ -25,6 +25,7 @@ BUNDLES = {
     "can.slcan": "can.slcan_line can.slcan",
     "http": "http.api http.connection http.request http.auth http.web http.server",
     "alerts": "alerts.rules alerts.alerts",
+    "system.bundle": "system.archive system.manifest system.bundle",
     "history.history": "history.summary history.archive history.ring history.since history.history",
 }
 _IMPORTS = ast.Import | ast.ImportFrom

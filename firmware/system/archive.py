@@ -26,10 +26,11 @@ class BundleError(Exception):
 class Tar:
     """The members of the archive one after another: `next`, then `name`, `size` and what is `left` to be read.
 
-    Two of them may share one `file`: DeflateIO takes byte after byte, so each knows its own place.
+    `at`: how far in `file` it is; DeflateIO reads byte after byte, no further than it must.
     """
 
     def __init__(self, file):
+        file.seek(0)
         self._file = file
         self._inflate = deflate.DeflateIO(file, deflate.GZIP, _WINDOW_BITS)
         self._header = bytearray(_BLOCK)
@@ -39,7 +40,6 @@ class Tar:
 
     def _readinto(self, view):
         """Bytes put into `view`: 0 at the end of the archive."""
-        self._file.seek(self.at)
         try:
             count = self._inflate.readinto(view)
         except EOFError:

@@ -22,6 +22,8 @@ _SLICE = const(1024)
 _PIECE = const(256)  # of the manifest
 _MANIFEST = "manifest.json"
 _MANIFEST_MAX = const(65536)
+_KEY = const(4)
+_RECORD = const(12)
 _FLASH_BLOCK = const(4096)
 _EEXIST = const(17)
 _ENOSPC = const(28)
@@ -71,24 +73,49 @@ def _fits(head, family, micropython):
         raise BundleError(text, "MICROPYTHON_TOO_OLD")
 
 
-def _files(file, begin, take):
-    """Generator over all of the bundle: checks form and hashes; gives its place in `file` after each slice.
+def _key(path, size):
+    return hashlib.sha256(b"%s %d" % (path, size)).digest()[:_KEY]
 
-    `begin(path, size)` is called before each file, `take(view)` with each piece of it, `begin(None, 0)` after the last.
+
+def _list(manifest, records, limit):
+    """Generator: fills `records` with what must come after the manifest, 12 bytes a file: of its path and size, and of its hash.
+
+    Raises BundleError when the files need more than `limit` bytes of flash (None: no limit).
     """
-    manifest = Manifest(_open_manifest(Tar(file)))
-    tar = Tar(file)
-    buffer = memoryview(bytearray(_SLICE))
-    _open_manifest(tar)
-    while tar.readinto(buffer):
-        yield tar.at
+    needed = 2 * _FLASH_BLOCK
+    place = ""
     while entry := manifest.next():
         path, digest, size = entry
+        if path.rpartition("/")[0] != place:  # a directory of littlefs has a pair of blocks; some count twice
+            place = path.rpartition("/")[0]
+            needed += 2 * _FLASH_BLOCK
+        needed += -(-size // _FLASH_BLOCK) * _FLASH_BLOCK
+        if limit is not None and needed > limit:
+            text = "the files need more than the %d KB that the flash has for them" % (limit // 1024)
+            raise BundleError(text, "PAYLOAD_TOO_LARGE")
+        records.extend(_key(path, size))
+        records.extend(bytes.fromhex(digest)[: _RECORD - _KEY])
+        yield
+
+
+def _files(file, begin, take, room=None):
+    """Generator over all of the bundle: checks form and hashes; gives its place in `file` after each slice.
+
+    `begin(path)` is called before each file, `take(view)` with each piece of it, `begin(None)` after the last.
+    """
+    file.seek(0, 2)
+    size = file.tell()
+    tar = Tar(file)
+    records = bytearray()
+    for _ in _list(Manifest(_open_manifest(tar)), records, room):
+        yield tar.at
+    buffer = memoryview(bytearray(_SLICE))
+    for at in range(0, len(records), _RECORD):
         if not tar.next():
-            raise BundleError("%s is missing" % path)
-        if tar.name != path or tar.size != size:
-            raise BundleError("the archive has %s (%d), the manifest %s (%d)" % (repr(tar.name), tar.size, path, size))
-        begin(path, size)
+            raise BundleError("%d files are missing" % ((len(records) - at) // _RECORD))
+        if _key(tar.name, tar.size) != records[at : at + _KEY]:
+            raise BundleError("%s (%d bytes) is not what the manifest has there" % (repr(tar.name), tar.size))
+        begin(tar.name)
         yield tar.at
         sha = hashlib.sha256()
         while count := tar.readinto(buffer):
@@ -96,13 +123,12 @@ def _files(file, begin, take):
             sha.update(piece)
             take(piece)
             yield tar.at
-        if sha.digest().hex() != digest:
-            raise BundleError("%s does not have the SHA-256 of the manifest" % path, "HASH_MISMATCH")
-    begin(None, 0)
+        if sha.digest()[: _RECORD - _KEY] != records[at + _KEY : at + _RECORD]:
+            raise BundleError("%s does not have the SHA-256 of the manifest" % tar.name, "HASH_MISMATCH")
+    begin(None)
     if tar.next():
         raise BundleError("%s is not in the manifest" % repr(tar.name))
-    file.seek(0, 2)
-    yield from tar.finish(file.tell())
+    yield from tar.finish(size)
 
 
 def check(file, family, micropython, room=None):
@@ -111,22 +137,8 @@ def check(file, family, micropython, room=None):
     `family`: of this machine; `micropython`: its version, a tuple; `room`: bytes of flash for the unpacked files.
     """
     _fits(read_manifest(file), family, micropython)
-    places = []
-    needed = [2 * _FLASH_BLOCK]
-
-    def begin(path, size):
-        if path is None:
-            return
-        place = path.rpartition("/")[0]
-        if place not in places:  # a directory of littlefs takes a pair of blocks
-            places.append(place)
-            needed[0] += 2 * _FLASH_BLOCK
-        needed[0] += -(-size // _FLASH_BLOCK) * _FLASH_BLOCK
-        if room is not None and needed[0] > room:
-            text = "the files need more than the %d KB that the flash has for them" % (room // 1024)
-            raise BundleError(text, "PAYLOAD_TOO_LARGE")
-
-    yield from _files(file, begin, len)
+    yield 0
+    yield from _files(file, bool, len, room)
 
 
 def _make_directory(path):
@@ -145,7 +157,7 @@ def unpack(file, directory):
     made = []
     out = [None]
 
-    def begin(path, size):
+    def begin(path):
         if out[0]:
             out[0].close()
         out[0] = None

@@ -92,9 +92,9 @@ class Manifest:
         try:
             entry = json.loads(b"{" + (b"" if self._count else sign) + entry + b"]}")
             ((path, (digest, size)),) = entry.items()
-            if not isinstance(digest, str) or len(digest) != 64 or type(size) is not int or size < 0:
+            if len(digest) != 64 or digest.strip("0123456789abcdef") or type(size) is not int or size < 0:
                 raise ValueError
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             raise BundleError("the manifest lists something that is no file")
         _check_path(path)
         if path <= self._last:
