@@ -124,3 +124,78 @@ def test_the_comparison_sees_a_wrong_signature():
         "X = 4",
     ):
         assert list(compare("m", members(ast.parse(bad).body), stub)), bad
+
+
+# -- what the firmware calls ---------------------------------------------------------------------------------------------
+
+
+def dotted(node):
+    """["machine", "Pin", "OUT"] of machine.Pin.OUT, None of what does not begin with a name."""
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.insert(0, node.attr)
+        node = node.value
+    return [node.id, *names] if isinstance(node, ast.Name) and names else None
+
+
+def lookup(stubs, names):
+    """The nodes of ["machine", "Pin"] in the stubs; [] when there is no such thing."""
+    nodes, scope = [], stubs[names[0]]
+    for name in names[1:]:
+        nodes = scope.get(name, [])
+        scope = members(nodes[0].body) if nodes and isinstance(nodes[0], ast.ClassDef) else {}
+    return nodes
+
+
+def misfit(call, nodes, method):
+    """Why no overload takes this call, or None. `method`: of a class, called on it."""
+    if isinstance(nodes[0], ast.ClassDef):
+        method = True
+        nodes = members(nodes[0].body).get("__init__", [])
+    wanted = {keyword.arg for keyword in call.keywords}
+    for node in nodes:
+        stub = Signature(node, method)
+        keywords_fit = stub.open[1] or wanted <= stub.keywords
+        if keywords_fit and (stub.open[0] or stub.required <= len(call.args) <= len(stub.positional)):
+            return None
+    return f"line {call.lineno}: {ast.unparse(call)}"
+
+
+def misuses(source, stubs):
+    """Attributes that the stubs do not have, and calls with arguments that they do not take."""
+    tree = ast.parse(source)
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.name in MODULES
+    }
+    for node in ast.walk(tree):
+        names = dotted(node.func if isinstance(node, ast.Call) else node)
+        if not names or names[0] not in imported:
+            continue
+        nodes = lookup(stubs, names)
+        if not nodes:
+            yield f"line {node.lineno}: there is no {'.'.join(names)}"
+        elif isinstance(node, ast.Call) and not isinstance(nodes[0], ast.AnnAssign):
+            why = misfit(node, nodes, len(names) > 2)
+            if why:
+                yield why
+
+
+def test_the_firmware_calls_what_the_stubs_have():
+    stubs = {name: parse(STUBS / f"{name}.pyi") for name in MODULES}
+    paths = [ROOT / "boot.py", ROOT / "main.py", *sorted((ROOT / "firmware").rglob("*.py"))]
+    found = {str(path.relative_to(ROOT)): list(misuses(path.read_text(), stubs)) for path in paths}
+    assert {path: texts for path, texts in found.items() if texts} == {}
+    bad = "import machine, network\n%s"
+    for line in (
+        "machine.WDT(8000, 1)",
+        "machine.Pin(1, machine.Pin.INPUT)",
+        "machine.UART(1, 9600, tx_pin=3)",
+        "network.WLAN(mode=1)",
+        "network.wlan()",
+        "machine.reset(1)",
+    ):
+        assert list(misuses(bad % line, stubs)), line
