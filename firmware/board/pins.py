@@ -1,6 +1,6 @@
 """Which pins can work on which chip: what the configuration is checked against. Loaded when pins are set or shown.
 
-Sources: esp32_micropython facts 1.4; the datasheets of the ESP32, ESP32-S3 and ESP32-C3 (strapping pins, SPI flash).
+Sources: esp32_micropython facts 1.4; "GPIO summary" of the ESP-IDF guide (docs/en/api-reference/peripherals/gpio.rst).
 """
 
 from firmware.config import presets
@@ -9,27 +9,30 @@ _LED = "system.led_pin"
 
 
 class _Chip:
-    def __init__(self, exist, flash, input_only, strapping, psram, console):
+    def __init__(self, exist, flash, input_only, strapping, psram, psram_text, console):
         self.exist = exist
         self.flash = flash
         self.input_only = input_only
         self.strapping = strapping
         self.psram = psram
+        self.psram_text = psram_text
         self.console = console
 
 
 def _esp32():
     there = set(range(40)) - {20, 24, 28, 29, 30, 31}
-    return _Chip(there, range(6, 12), range(34, 40), (0, 2, 5, 12, 15), (16, 17), (1, 3))
+    return _Chip(
+        there, range(6, 12), range(34, 40), (0, 2, 5, 12, 15), (16, 17), "with PSRAM, nor on an ESP32-PICO", (1, 3)
+    )
 
 
 def _esp32s3():
     there = set(range(49)) - {22, 23, 24, 25}
-    return _Chip(there, range(26, 33), (), (0, 3, 45, 46), range(33, 38), (19, 20, 43, 44))
+    return _Chip(there, range(26, 33), (), (0, 3, 45, 46), range(33, 38), "with octal PSRAM", (19, 20, 43, 44))
 
 
 def _esp32c3():
-    return _Chip(range(22), range(11, 18), (), (2, 8, 9), (), (18, 19, 20, 21))
+    return _Chip(range(22), range(11, 18), (), (2, 8, 9), (), "", (18, 19, 20, 21))
 
 
 _CHIPS = {"esp32": _esp32, "esp32s3": _esp32s3, "esp32c3": _esp32c3}
@@ -104,5 +107,5 @@ def _reasons(rules, row):
     yield row[presets.TAKEN], "the board uses it for something else"
     if rules:
         yield rules.strapping, "strapping pin, what is connected must not hold it while the chip starts"
-        yield rules.psram, "not free on modules with PSRAM"
+        yield rules.psram, "not free on modules " + rules.psram_text
         yield rules.console, "console or USB of the chip"

@@ -78,8 +78,8 @@ def test_what_a_board_needs_itself_is_refused():
 
 def test_doubtful_pins_warn():
     assert pins.warnings(_values(), "esp32") == [
-        "uart_tx_pin 17: not free on modules with PSRAM",
-        "uart_rx_pin 16: not free on modules with PSRAM",
+        "uart_tx_pin 17: not free on modules with PSRAM, nor on an ESP32-PICO",
+        "uart_rx_pin 16: not free on modules with PSRAM, nor on an ESP32-PICO",
         "can_tx_pin 5: strapping pin, what is connected must not hold it while the chip starts",
     ]
     assert pins.warnings(_values(), "esp32s3") == []
