@@ -23,7 +23,7 @@
 //   dialog(title, build(close), {danger, wide})   any other question: `build` gives elements, the promise what close(value) got
 //   on(type, listener)   messages of the socket while the view is there: "battery_data", "state", "system_event", "alert", "alerts",
 //           "uart_frame", "can_frame". The stream is subscribed only while somebody listens. The last battery_data and state come at once.
-//   live            {battery, known, state, alerts, link(), age(), stale()} (shell/live.js)
+//   live            {battery, known, state, alerts, trend, link(), age(), stale()} (shell/live.js)
 //   onLive(watch)   watch() now, each second, and when live has changed
 //   every(ms, work) work now and each `ms` while the view is there and the page is visible; never twice at once
 //   signal          AbortSignal, aborted when the view is left

@@ -60,7 +60,7 @@ export const texts = {
     skip: "Aller au contenu",
     nav: "Vues",
     more: "Plus",
-    overview: "Vue d’ensemble",
+    overview: "Aperçu",
     cells: "Cellules",
     history: "Historique",
     alerts: "Alertes",

@@ -35,7 +35,8 @@ function format(kind, options) {
 export function number(value, digits = 0, unit = "") {
   if (value === null || value === undefined || Number.isNaN(value)) return NONE;
   const rounded = Number(value.toFixed(digits)) || 0; // never "-0"
-  const text = format("NumberFormat", { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(rounded);
+  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  const text = format("NumberFormat", options).format(rounded).replace("-", "−");
   return unit ? text + NBSP + unit : text;
 }
 

@@ -3,12 +3,14 @@ import { linkState, listen, onLink } from "./socket.js";
 
 const STALE_MS = 5000; // as the gateway counts: no good poll for so long
 const NEVER_MS = 86400000; // where the gateway's ages end
+const TREND_MAX = 900;
 
 export const live = {
   battery: null, // the last battery_data
   known: null, // the last battery_data that had values: what greyed figures show
   state: null, // the last state message
   alerts: [], // active alerts, newest first
+  trend: [], // {t: ms of the page's clock, mv, ma, cells: [mv]}, one each second, the last TREND_MAX
   link: linkState,
   /** Age in ms of the values in `known`; Infinity when there are none. */
   age: () => (heard === null || !live.known ? Infinity : ageThen + performance.now() - heard),
@@ -31,7 +33,12 @@ function battery(message) {
   live.battery = message;
   heard = performance.now();
   ageThen = message.age_ms >= NEVER_MS ? Infinity : message.age_ms;
-  if (message.status !== "DISCONNECTED") live.known = message;
+  if (message.status !== "DISCONNECTED") {
+    live.known = message;
+    const cells = message.cells.map((cell) => cell.voltage_mv);
+    live.trend.push({ t: heard, mv: message.voltage_mv, ma: message.current_ma, cells });
+    if (live.trend.length > TREND_MAX) live.trend.splice(0, live.trend.length - TREND_MAX);
+  }
   changed();
 }
 
