@@ -4,11 +4,15 @@ ARGS ?=
 VENV := .venv/bin
 export MICROPYTHON ?= $(CURDIR)/$(VENV)/micropython
 
-.PHONY: help run test bench plots lint format deps deps-board deps-dev build lock clean
+CHIP ?= esp32
+LAYOUT ?= 4mb
+FLASH_MB ?= 4
+
+.PHONY: help run test bench plots lint format deps deps-board deps-dev build image bundle flash deploy test-device lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 	@echo "  Options of the gateway: make run ARGS=\"--help\""
 
 run: deps build ## The whole gateway against a simulated battery (ARGS="--help" lists the options)
@@ -42,6 +46,24 @@ deps-dev: ## Fetch what `make test` needs besides
 
 build: deps ## Compile the application into build/host/
 	@$(VENV)/python -m tools.build host
+
+image: deps-board ## The application as a file system image (CHIP=esp32|esp32s3|esp32c3|host LAYOUT=4mb|ota FLASH_MB=4)
+	@$(VENV)/python -m tools.package image $(CHIP) --layout $(LAYOUT) --flash-mb $(FLASH_MB)
+
+bundle: deps-board ## The file for an update over the air (CHIP=esp32|esp32s3|esp32c3|host)
+	@$(VENV)/python -m tools.package bundle $(CHIP)
+
+flash: deps-board ## A new board: erase it, MicroPython and the application (PORT=/dev/ttyUSB0 FIRMWARE=image.bin, ARGS=--dry-run)
+	@test -n "$(PORT)" -a -n "$(FIRMWARE)" || { echo "make flash PORT=/dev/ttyUSB0 FIRMWARE=ESP32_GENERIC-....bin (from https://micropython.org/download/)"; exit 2; }
+	@$(VENV)/python -m tools.flash "$(PORT)" "$(FIRMWARE)" $(if $(filter command line,$(origin CHIP)),--chip $(CHIP)) $(ARGS)
+
+deploy: deps-board ## Copy what has changed to a board that runs already (PORT=/dev/ttyUSB0); settings stay
+	@test -n "$(PORT)" || { echo "make deploy PORT=/dev/ttyUSB0"; exit 2; }
+	@$(VENV)/python -m tools.deploy "$(PORT)" $(ARGS)
+
+test-device: deps-board ## Run the unit tests on a board and print a report (PORT=/dev/ttyUSB0)
+	@test -n "$(PORT)" || { echo "make test-device PORT=/dev/ttyUSB0"; exit 2; }
+	@$(VENV)/python -m tools.device "$(PORT)" $(ARGS)
 
 lock: deps-dev ## Resolve tools/requirements-*.in again into files with hashes
 	@$(VENV)/python -m pip install --quiet --disable-pip-version-check uv

@@ -42,7 +42,7 @@ KNOWN = {
         66_000, "the parts are larger than planned; firmware/start.py leaves out what has no room"
     ),
     "flash ota": Known(
-        480, "two slots do not fit: with an OTA image of MicroPython the application is updated over USB"
+        600, "two slots do not fit: with an OTA image of MicroPython the application is updated over USB"
     ),
 }
 
