@@ -21,7 +21,15 @@ import time
 # Of a slot that is not on trial only so much time is spent on hashes: all of it on a computer, on a board what the CAN side
 # needs at the start, because the first 0x351 is due 3 s after a reset. Files looked at first:
 _QUICK_MS = 250
-_FIRST = ("firmware/_", "firmware/a", "firmware/s", "firmware/board", "firmware/bms", "firmware/can", "firmware/config")
+_FIRST = (
+    "firmware/_",
+    "firmware/app.",
+    "firmware/start.",
+    "firmware/board",
+    "firmware/bms",
+    "firmware/can",
+    "firmware/config",
+)
 _HANG_MS = 30_000  # a slot on trial that hangs before it has started its own watchdog
 
 

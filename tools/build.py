@@ -158,10 +158,11 @@ def _build(chip, out):
     for name in ("boot.py", "main.py"):
         put(out / name, (ROOT / name).read_bytes())
     compiler = Compiler(CHIPS[chip], ROOT / "build" / f".{chip}.json")
+    pages = web.build(slot / "www")  # first: what fails most often leaves the rest and its manifest as they were
     parts = {
         "firmware": compile_firmware(compiler, slot),
         "lib": compile_library(compiler, slot),
-        "www": web.build(slot / "www"),
+        "www": pages,
     }
     compiler.compile(rescue.source(), out / "rescue.mpy", "rescue.py", 3)
     compiler.finish()

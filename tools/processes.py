@@ -166,6 +166,9 @@ def start_gateway(uart, can, data, log=None, root=HOST_BUILD, reset_cause=None, 
     `heartbeat`: a file that it changes each second while it is well, see `Watchdog`; `env`: more of the environment.
     """
     command = gateway_command(uart, can, data, **options)
+    if root == HOST_BUILD:
+        with open(HOST_BUILD.parent / ".lock", "w") as lock:  # boot.py starts nothing that is half built
+            fcntl.flock(lock, fcntl.LOCK_SH)
     environment = dict(os.environ, **(env or {}))
     if reset_cause:
         environment["TINYBMS_RESET_CAUSE"] = reset_cause

@@ -13,4 +13,7 @@ def source():
     """The text of rescue.py for a board."""
     names = [f"firmware.{member}" for member in _MEMBERS]
     sources = {name: (ROOT / (name.replace(".", "/") + ".py")).read_text() for name in names}
-    return Bundler(sources, {"firmware.rescue": names}).result()["firmware.rescue"]
+    sources["boot"] = "from firmware.rescue import run\n"  # it calls it by this name
+    made = Bundler(sources, {"firmware.rescue": names}).result()
+    assert made["boot"].startswith("from firmware.rescue import run as run"), made["boot"]
+    return made["firmware.rescue"]
