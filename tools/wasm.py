@@ -10,12 +10,14 @@ no sockets (tools/wasm_prelude.py). It collects garbage only between two calls f
 
 import argparse
 import ast
+import fcntl
 import json
 import subprocess
 import tempfile
 from pathlib import Path
 
 from tools import build as builder
+from tools.chips import CHIPS
 from tools.processes import ROOT
 
 PORT = ROOT / ".venv" / "npm" / "@micropython" / "micropython-webassembly-pyscript" / "micropython.mjs"
@@ -68,19 +70,24 @@ def tree(directory, there):
 
 
 def built():
-    """Files of the application, compiled for this port (build/wasm)."""
-    builder.build("wasm")
-    files = tree(ROOT / "build" / "wasm" / "slot_a", "/slot")
-    files.update(tree(ROOT / "tests" / "stand_ins", "/stand_ins"))
-    return {there: here for there, here in files.items() if not there.startswith("/slot/www")}
+    """Files of the application, compiled for this port (build/wasm); without the page, which nothing here asks for."""
+    slot = ROOT / "build" / "wasm" / "slot_a"
+    slot.mkdir(parents=True, exist_ok=True)
+    with open(ROOT / "build" / ".wasm.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        compiler = builder.Compiler(CHIPS["wasm"], ROOT / "build" / ".wasm.json")
+        names = [*builder.compile_firmware(compiler, slot)]
+        names += [f"lib/{name}" for name in builder.compile_library(compiler, slot)]
+        compiler.finish()
+    return {f"/slot/{name}": slot / name for name in names} | tree(ROOT / "tests" / "stand_ins", "/stand_ins")
 
 
 # -- what the running gateway keeps of its heap ------------------------------------------------------------------------
 
-_COLLECT = "import gc; gc.collect()"
-_USED = "print('used', gc.mem_alloc())"
-_START = ("import wasm_app", "machine = wasm_app.Machine()", _COLLECT, _USED)
-_STEPS = {
+COLLECT = "import gc; gc.collect()"
+USED = "print('used', gc.mem_alloc())"
+START = ("import wasm_app", "machine = wasm_app.Machine()", COLLECT, USED)
+STEPS = {
     "app, log, live": "machine.prepare()",
     "configuration": "machine.configuration()",
     "bms, can, charge": "await machine.battery()",
@@ -91,7 +98,7 @@ _STEPS = {
 
 def modules(files):
     """The modules of the running gateway that stay loaded, in the order in which they were asked for."""
-    return ast.literal_eval(run(files, [*_START, "wasm_app.watch()", *_STEPS.values(), "print(wasm_app.order())"])[-1])
+    return ast.literal_eval(run(files, [*START, "wasm_app.watch()", *STEPS.values(), "print(wasm_app.order())"])[-1])
 
 
 def application():
@@ -103,30 +110,29 @@ def application():
     return files
 
 
-def _figures(printed):
+def figures(printed):
+    """The bytes that USED printed."""
     return [int(text.split()[1]) for text in printed if text.startswith("used")]
 
 
 def weigh(files, names):
     """Bytes of heap: ({module: bytes}, {what is made: bytes}, of everything together)."""
-    steps = list(_START)
-    for step in [*(f"import {name}" for name in names), *_STEPS.values()]:
-        steps += [step, _COLLECT, _USED]
-    figures = _figures(run(files, steps))
-    taken = [after - before for before, after in zip(figures, figures[1:])]
-    return dict(zip(names, taken)), dict(zip(_STEPS, taken[len(names) :])), figures[-1] - figures[0]
+    steps = list(START)
+    for step in [*(f"import {name}" for name in names), *STEPS.values()]:
+        steps += [step, COLLECT, USED]
+    used = figures(run(files, steps))
+    taken = [after - before for before, after in zip(used, used[1:])]
+    return dict(zip(names, taken)), dict(zip(STEPS, taken[len(names) :])), used[-1] - used[0]
 
 
 def optional_parts(files):
     """{part: bytes that its modules and objects take}: the gateway with each part alone, less the gateway with none."""
 
     def gateway(number):
-        only = [*_STEPS.values()]
+        only = [*STEPS.values()]
         only.insert(1, f"machine.only({number})")
-        printed = run(
-            files, [*_START, *only, _COLLECT, _USED, "print([row[0] for row in machine.app.tasks.problems()])"]
-        )
-        before, after = _figures(printed)
+        printed = run(files, [*START, *only, COLLECT, USED, "print([row[0] for row in machine.app.tasks.problems()])"])
+        before, after = figures(printed)
         return after - before, ast.literal_eval(printed[-1])
 
     alone, names = gateway(99)

@@ -6,6 +6,8 @@ a board: it lies in the firmware.
 
 import asyncio
 import builtins
+import os
+import random
 import sys
 import time
 import uctypes
@@ -33,7 +35,7 @@ class Socket:
 
     bind = listen = setblocking = settimeout = setsockopt = close = connect = _nothing
 
-    def accept(self):
+    def accept(self, *args):
         raise OSError(11)
 
     recv = recvfrom = read = readinto = accept
@@ -128,9 +130,21 @@ def run(coroutine):
     raise ended[0]
 
 
-_Module("socket", socket=Socket, AF_INET=2, SOCK_STREAM=1, SOCK_DGRAM=2, SOL_SOCKET=1, SO_REUSEADDR=2, IPPROTO_TCP=6,
-        getaddrinfo=lambda host, port, *rest: [(2, 1, 0, "", (host, port))])  # fmt: skip
+_SOCKET = {
+    "socket": Socket,
+    "AF_INET": 2,
+    "SOCK_STREAM": 1,
+    "SOCK_DGRAM": 2,
+    "SOL_SOCKET": 1,
+    "SO_REUSEADDR": 2,
+    "IPPROTO_TCP": 6,
+}
+_SOCKET["getaddrinfo"] = lambda host, port, *rest: [(2, 1, 0, "", (host, port))]
+_Module("socket", **_SOCKET)
+_Module("usocket", **_SOCKET)
+os.urandom = lambda count: bytes(random.getrandbits(8) for _ in range(count))
 _Module("select", poll=_Poll, POLLIN=1, POLLOUT=4, POLLERR=8, POLLHUP=16)
+_Module("termios", setraw=None, tcgetattr=None, tcsetattr=None, TCSANOW=0)
 _Module("tls", SSLContext=None, PROTOCOL_TLS_CLIENT=0, CERT_NONE=0, CERT_REQUIRED=2)
 for _name, _value in (("run", run), ("start_server", start_server), ("open_connection", open_connection),
                       ("StreamReader", Stream), ("StreamWriter", Stream), ("Stream", Stream)):  # fmt: skip
