@@ -436,11 +436,24 @@ def other_paths():
             )
         },
         "/api/ota": {
+            "get": operation(
+                "The slots, and how far an update is",
+                obj(
+                    state=words("IDLE", "RECEIVING", "CHECKING", "WRITING", "VERIFYING", "READY", "FAILED"),
+                    progress_percent=whole(0, 100), error=STR, partition=STR, version=STR, reboot_required=BOOL, running=STR,
+                    trial=BOOL, boots=INT, versions=obj(slot_a=STR, slot_b=STR),
+                    failed={**obj(slot=STR, version=STR, reason=STR), "type": ["object", "null"]},
+                ),
+            ),
             "post": operation(
                 "Install an update",
                 obj(status=STR, bytes=INT, crc32=STR, partition=STR, version=STR, reboot_required=BOOL),
                 body=obj(firmware={"type": "string", "contentMediaType": "application/octet-stream"}),
-            )
+                about="An update bundle, or an ESP32 application image where there is a partition for it. 400 MISSING_FIELD, "
+                "INVALID_FIELD, INVALID_MULTIPART, UPLOAD_CUT_OFF, UNKNOWN_FORMAT, INVALID_BUNDLE, WRONG_FAMILY, "
+                "MICROPYTHON_TOO_OLD, HASH_MISMATCH, NO_OTA_PARTITION, WRONG_CHIP, INVALID_IMAGE; 413 PAYLOAD_TOO_LARGE; 415 "
+                "UNSUPPORTED_MEDIA_TYPE; 500 FLASH_ERROR; 503 OTA_BUSY, OTA_ON_TRIAL, LOW_MEMORY. Nothing is changed then.",
+            ),
         },
     }  # fmt: skip
 

@@ -123,4 +123,4 @@ class Board:
     def _nothing(self, *args):
         """Stands for what only some machines have."""
 
-    idf_free = prepare = start_watchdog = feed = start_timer = mark_app_valid = ota_partition = led = _nothing
+    idf_free = prepare = start_watchdog = feed = start_timer = mark_app_valid = led = _nothing

@@ -155,6 +155,32 @@ def keep(board, data):
     os.rename(path + ".new", path)
 
 
+class FilePartition:
+    """For tests, a file instead of the OTA partition of an ESP32: TINYBMS_OTA_PARTITION=BYTES:PATH. PATH.boot: it boots next."""
+
+    label = "ota_1"
+
+    def __init__(self, size, path):
+        self.size = int(size)
+        self._path = path
+        with open(path, "ab"):
+            pass
+
+    def write(self, number, buf):
+        with open(self._path, "rb+") as file:
+            file.seek(number * len(buf))
+            file.write(buf)
+
+    def finish(self):
+        with open(self._path + ".boot", "wb"):
+            pass
+
+
+def ota_partition(board):
+    size, _, path = (os.getenv("TINYBMS_OTA_PARTITION") or "").partition(":")
+    return FilePartition(size, path) if path else None
+
+
 def info(board):
     return {
         "chip": "host",

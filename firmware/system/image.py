@@ -11,6 +11,7 @@ _FORM_MAX = const(1024)  # what a form adds to its file
 _BLOCK = const(4096)
 _DESCRIPTION = b"\x32\x54\xcd\xab"
 _IMAGE_MIN = const(288)
+_CHIPS = {"esp32": 0, "esp32s2": 2, "esp32c3": 5, "esp32s3": 9, "esp32c6": 13}  # chip ids
 
 
 def _text(block, at):
@@ -83,8 +84,10 @@ class Image:
             raise UpdateError(
                 400, "INVALID_IMAGE", "no ESP32 application image (send the .app-bin, not the whole flash)"
             )
+        name = self._update.board.chip()
         chip = block[12] | block[13] << 8
-        if chip != getattr(self._partition, "chip_id", chip):
-            text = "the image is for chip id %d, this machine has %d" % (chip, self._partition.chip_id)
-            raise UpdateError(400, "WRONG_CHIP", text)
+        if chip != _CHIPS.get(name, chip):
+            raise UpdateError(
+                400, "WRONG_CHIP", "the image is not for the %s of this machine (chip id %d)" % (name, chip)
+            )
         self._version = _text(block, 48) or _text(block, 80)

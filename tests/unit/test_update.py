@@ -39,6 +39,9 @@ class Board(FakeClock):
     def family(self):
         return "x64"
 
+    def chip(self):
+        return "esp32"
+
     def ota_partition(self):
         return self.partition
 
@@ -61,7 +64,6 @@ class Partition:
 
     label = "ota_1"
     size = 12288
-    chip_id = 0
 
     def __init__(self, bad=False):
         self.data = {}
