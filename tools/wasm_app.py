@@ -47,6 +47,8 @@ class Machine:
     """The gateway in the steps that tools/wasm.py measures one by one."""
 
     def __init__(self):
+        for name in ("machine", "network", "esp32", "bluetooth"):  # of tests/stand_ins: not the gateway's heap
+            __import__(name)
         names = ("firmware", "firmware.bms", "firmware.bms.frames")
         sys.modules.update((name, _Frames) for name in names)
         from tests.hardware_model.twai_model import TwaiModel
@@ -70,6 +72,7 @@ class Machine:
         twai_regs.MemRegs = lambda *args: self.regs
         self.board = Esp32()
         self.board.uart = lambda config: self.port
+        self.board.start_timer = lambda *args: None  # no interrupts here: the loop drives the schedule
         self.board.initial_config = "/host/config.json"
         with open(self.board.initial_config, "w") as file:
             file.write('{"wifi": {"ssid": "home", "password": "of a house"}}')
