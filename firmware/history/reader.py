@@ -34,11 +34,16 @@ def file_size(ring):
 
 
 class Archived:
-    """The records of one ring as of now, old to new: (Unix ms or ms since start, record of SIZE bytes)."""
+    """The records of one ring as of now, old to new: (Unix ms or ms since start, record of SIZE bytes).
 
-    def __init__(self, archive, ring):
+    `first`, `last`: only records that begin between these, in the same ms; None has no bound. Only these are read.
+    """
+
+    def __init__(self, archive, ring, first=None, last=None):
         self._archive = archive
         self._ring = ring
+        self._first = first
+        self._last = last
         self._waiting = bytes(memoryview(ring.waiting)[: ring.count * SIZE])
         self._now = 0
         if archive.base_s:
@@ -57,15 +62,20 @@ class Archived:
         for at in range(0, len(self._waiting), SIZE):
             record = self._waiting[at : at + SIZE]
             stamp = store.time_of(archive, record, ring.period) * 1000
-            if newest is None or stamp > newest:
+            if (newest is None or stamp > newest) and inside(stamp, self._first, self._last):
                 yield stamp, record
 
     def _stored(self):
         ring = self._ring
-        stamp = self._now // ring.period * ring.period - (ring.capacity - 1) * ring.period
+        newest = self._now // ring.period * ring.period
+        stamp = newest - (ring.capacity - 1) * ring.period
+        if self._first is not None:
+            stamp = max(stamp, -(-self._first // (1000 * ring.period)) * ring.period)
+        if self._last is not None:
+            newest = min(newest, self._last // (1000 * ring.period) * ring.period)
+        left = (newest - stamp) // ring.period + 1
         buffer = bytearray(_SLICE * SIZE)
-        left = ring.capacity
-        while left:
+        while left > 0:
             slot = stamp // ring.period % ring.capacity
             inside = slot % ring.per_file
             count = min(_SLICE, left, ring.per_file - inside)
@@ -89,6 +99,11 @@ class Archived:
                 return file.readinto(buffer)
         except OSError:
             return 0
+
+
+def inside(stamp, first, last):
+    """True when `stamp` is between these; None has no bound."""
+    return (first is None or stamp >= first) and (last is None or stamp <= last)
 
 
 def _whole(record):

@@ -1,13 +1,18 @@
-"""GET /api/history, /api/history/archive, /files, /download; GET /api/energy. Loaded when asked."""
+"""GET /api/history, /api/history/archive, /files, /download; GET /api/energy. Loaded when asked.
+
+Of all samples: `from` and `to` (ms) bound them, `limit` takes the newest of these, `step` makes one of so many.
+"""
 
 import asyncio
 import json
 from micropython import const
 from microdot import Response
+from firmware import lazy
 from firmware.http.api import ApiError, pieces_of_json, reply
 from firmware.http.body import int_arg
 
 _LIMIT_MAX = const(1_000_000)
+_STEP_MAX = const(1000)
 _FILES = (("minutes", "1m"), ("quarters", "15m"))
 _CSV = {"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -76,6 +81,16 @@ def _choice(request, name, choices):
     raise ApiError(400, "INVALID_PARAMETER", "Invalid parameter", "%s must be one of %s" % (name, ", ".join(choices)))
 
 
+def _stamp(request, name):
+    """Milliseconds of the query parameter `name`, None when absent. Raises ApiError 400."""
+    text = request.args.get(name) if request.args else None
+    if text is None:
+        return None
+    if text.isdigit() and len(text) < 15:
+        return int(text)
+    raise ApiError(400, "INVALID_PARAMETER", "Invalid parameter", "%s must be a time in ms" % name)
+
+
 def _file(request):
     """(name, resolution) of the query parameter `file`. Raises ApiError 404."""
     name = (request.args.get("file") if request.args else None) or _FILES[0][0]
@@ -89,23 +104,34 @@ def register(app, parts):
     history = parts.history
     archive, reader = history.archive, history.reader
 
-    async def find(resolution, limit):
-        """(total, names, samples) of a resolution."""
-        if resolution == "live":
-            total = history.ring.count
-            return total, reader.LIVE, reader.live_samples(history, max(0, total - limit))
-        archived = reader.Archived(archive, reader.ring_of(archive, resolution))
+    async def find(request, resolution, counted):
+        """(total, names, samples) of a resolution, as the query has it; `total` only when it is `counted` or needed."""
+        limit = int_arg(request, "limit", _LIMIT_MAX, 1, _LIMIT_MAX)
+        step = int_arg(request, "step", 1, 1, _STEP_MAX)
+        first, last = _stamp(request, "from"), _stamp(request, "to")
         total = 0
-        for item in archived.records():
-            if item is None:
-                await asyncio.sleep_ms(0)
-            else:
-                total += 1
-        return total, reader.ARCHIVE, reader.archived_samples(archived, max(0, total - limit))
+        if resolution == "live":
+            names = reader.LIVE
+            total = history.ring.count
+            samples = reader.live_samples(history, max(0, total - limit))
+            if first is not None or last is not None:
+                samples = (item for item in samples if reader.inside(item[0], first, last))
+        else:
+            names = reader.ARCHIVE
+            archived = reader.Archived(archive, reader.ring_of(archive, resolution), first, last)
+            if counted or limit < _LIMIT_MAX:
+                for item in archived.records():
+                    if item is None:
+                        await asyncio.sleep_ms(0)
+                    else:
+                        total += 1
+            samples = reader.archived_samples(archived, max(0, total - limit))
+        if step > 1:
+            samples = lazy.once("history.thin").thinned(samples, names, reader.shape(history, resolution)[0] * step)
+        return total, names, samples
 
     async def answer(request, resolution, head):
-        limit = int_arg(request, "limit", _LIMIT_MAX, 1, _LIMIT_MAX)
-        total, names, samples = await find(resolution, limit)
+        total, names, samples = await find(request, resolution, True)
         head["total"] = total
         head["resolution"] = resolution
         head["interval_ms"], head["capacity"] = reader.shape(history, resolution)
@@ -134,11 +160,10 @@ def register(app, parts):
         return reply({"files": files})
 
     async def get_download(request):
-        limit = int_arg(request, "limit", _LIMIT_MAX, 1, _LIMIT_MAX)
         resolution = _choice(request, "resolution", ("1m", "15m", "live"))
         if request.args and "file" in request.args:
             _, resolution = _file(request)
-        _, names, samples = await find(resolution, limit)
+        _, names, samples = await find(request, resolution, False)
         headers = dict(_CSV)
         headers["Content-Disposition"] = 'attachment; filename="history-%s.csv"' % resolution
         return Response(Pieces(_as_csv(reader, names, samples)), 200, headers, "OK")

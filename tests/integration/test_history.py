@@ -62,13 +62,29 @@ def test_limit_takes_the_newest(running):
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=-1", "limit=x", "limit=", "limit=1.5", "limit=9999999999", "resolution=2m"]
-)
+    "query",
+    [
+        "limit=0", "limit=-1", "limit=x", "limit=", "limit=1.5", "limit=9999999999", "resolution=2m", "step=0", "step=1001",
+        "from=-1", "from=x", "to=", "to=1e9",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("path", ["/api/history", "/api/history/download"])
 def test_bad_parameters_are_400(running, path, query):
     reply = running.http(f"{path}?{query}")
     assert reply.status == 400 and reply.json["code"] == "INVALID_PARAMETER"
     assert {"error", "code", "details"} == set(reply.json)
+
+
+def test_a_window_and_one_of_many(running):
+    everything = running.http("/api/history").json["samples"]
+    first, last = everything[0]["timestamp"], everything[-1]["timestamp"]
+    some = running.http(f"/api/history?from={first}&to={last}").json["samples"]
+    assert 0 < len(some) <= len(everything) and all(first <= sample["timestamp"] <= last for sample in some)
+    assert running.http(f"/api/history?from={last + 3_600_000}").json["samples"] == []
+    thin = running.http(f"/api/history?to={last}&step=1000").json["samples"]
+    assert 1 <= len(thin) <= 2 and thin[0]["timestamp"] % 250_000 == 0
+    rows = running.http(f"/api/history/download?resolution=1m&from={last}&step=5").body.decode().splitlines()
+    assert rows[0].startswith("timestamp,")
 
 
 def test_archive_files_and_download(running):

@@ -4,6 +4,7 @@ import os
 
 from firmware import live as field
 from firmware.history import reader
+from firmware.history.thin import thinned
 from tests.unit.help import FakeClock
 from tests.unit.history_parts import EPOCH, Rig, fresh_directory
 
@@ -202,3 +203,37 @@ def test_full_disk():
     r.history.archive.directory = r.directory + "/history"
     r.minutes(10)
     assert r.history.archive.minutes.count < 10 and len(records(r)) >= 24
+
+
+def test_only_what_lies_in_a_window_is_read():
+    r = rig()
+    r.minutes(45)
+    archive = r.history.archive
+    stamps = [stamp for stamp, _ in records(r)]
+    assert len(stamps) >= 44 and archive.minutes.count  # some on flash, some wait
+
+    def between(first, last):
+        archived = reader.Archived(archive, archive.minutes, first, last)
+        return [item[0] for item in reader.archived_samples(archived, 0) if item is not None]
+
+    for first, last in ((3, 7), (0, len(stamps) - 1), (len(stamps) - 3, len(stamps) - 1), (5, 5)):
+        assert between(stamps[first], stamps[last]) == stamps[first : last + 1]
+        assert between(stamps[first] - 59_999, stamps[last] + 59_999) == stamps[first : last + 1]
+    assert between(stamps[4] + 1, None) == stamps[5:] and between(None, stamps[4] - 1) == stamps[:4]
+    assert between(stamps[-1] + 1, None) == between(None, stamps[0] - 1) == between(stamps[9], stamps[3]) == []
+    assert between(0, 10**14) == stamps
+
+
+def test_one_sample_of_many():
+    names = (("pack_current", 3), ("pack_current_min", 3), ("pack_current_max", 3), ("cell_spread", 3))
+    samples = [
+        (60_000, (-5, -9, 1, 4)),
+        None,
+        (120_000, (-8, -7, -1, None)),
+        (180_000, (None, None, None, None)),  # unknown is not zero
+        (240_000, (7, 6, 8, 2)),
+        (360_000, (None, None, None, 3)),
+    ]
+    found = list(thinned(iter(samples), names, 240_000))
+    assert found == [None, (0, [-6, -9, 1, 4]), (240_000, [7, 6, 8, 3])], found
+    assert list(thinned(iter([]), names, 1000)) == []
