@@ -10,7 +10,8 @@ CHIP, PINS, LEVELS, TAKEN = range(4)
 
 _ROWS = {
     "generic": ("", (17, 16, 5, 4, -1), (), ()),
-    # CAN1 and LED: autosportlabs/ESP32-CAN-X2, CAN1_TRANSMIT.ino and esp-idf/blink. Taken: SPI of the second controller
+    # autosportlabs/ESP32-CAN-X2: CAN1_TRANSMIT.ino, esp-idf/blink; 17 and 16 lie on header SV2 (bolt-on template). Taken: SPI of
+    # the second CAN controller
     "esp32-can-x2": ("esp32s3", (17, 16, 7, 6, 2), (), (10, 11, 12, 13)),
     # All but the UART: Xinyuan-LilyGO/T-CAN485, pin_config.h and the CAN example. 16 switches the 5 V of the transceivers on,
     # 23 low is their fast mode. Taken: SD card, RGB LED, RS485
