@@ -184,7 +184,7 @@ class Board:
 for root in {roots!r}:
     try:
         if os.stat(root)[0] & 0x4000:
-            for path, directory in _walk(root):
+            for path, directory in _walk(root.rstrip('/')):
                 directory or _say(path, _hash(path))
         else:
             _say(root, _hash(root))

@@ -52,7 +52,6 @@ class Sys:
 
     platform = "esp32"
     implementation = Implementation
-    path = ["", ".frozen", "/lib"]
     version = "3.4.0; MicroPython v1.27.0 stand-in"
 
     def __getattr__(self, name):
@@ -89,6 +88,7 @@ def main(image, cut):
     vfs.umount("/")
     vfs.mount(vfs.VfsLfs2(device), "/")
     os.chdir("/")
+    sys.path[:] = ["", ".frozen", "/lib"]
     sys.modules["sys"] = Sys()
     sys.modules["machine"] = Machine()
     space = {"__name__": "__main__"}
