@@ -19,8 +19,9 @@ _AGAIN_MAX_S = const(300)
 _GRACE_S = const(60)  # the access point stays so long beside the station: its user reads that it worked
 _CHANGE_S = const(2)  # the answer to a change of the configuration goes out first
 
-_IDLE = const(1000)  # network.STAT_IDLE and STAT_CONNECTING: no result yet
+_IDLE = const(1000)  # network.STAT_IDLE and STAT_CONNECTING: no result yet; STAT_GOT_IP: just now
 _CONNECTING = const(1001)
+_GOT_IP = const(1010)
 # Reasons of the driver (esp_wifi_types.h); 15 and 204 are what a wrong WPA2 password mostly looks like
 _WRONG_PASSWORD = (15, 202, 204)
 _NOT_FOUND = (201, 212)
@@ -135,7 +136,7 @@ class Wifi:
                 self._connected(now)
                 return
             status = self.station.status()
-            if now >= self._due or status not in (_IDLE, _CONNECTING, self._before):
+            if now >= self._due or status not in (_IDLE, _CONNECTING, _GOT_IP, self._before):
                 self._failed(now, reason(status))
         elif state == WAITING and now >= self._due and not self.scanning and not self._in_use(now):
             self._try(now)

@@ -159,6 +159,14 @@ async def test_old_reason_of_a_newer_driver():
     assert app.wifi.state == CONNECTED and app.connects() == [_SSID]
 
 
+async def test_connects_between_two_questions():
+    app = App(ssid=_SSID, password=_KEY)
+    network.fake_networks[_SSID] = network.FakeNetwork(_KEY)
+    network.fake_steps = 3  # isconnected() is still False, status() then says STAT_GOT_IP
+    app.pass_s(5)
+    assert app.wifi.state == CONNECTED and app.connects() == [_SSID]
+
+
 async def test_driver_refuses():
     app = App(ssid=_SSID, password=_KEY)
     network.fake_networks[_SSID] = network.FakeNetwork(_KEY)
