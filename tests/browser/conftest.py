@@ -2,8 +2,7 @@
 
 `open_page("#/cells", size=(360, 740), lang="fr", theme="dark")` opens the dashboard of the gateway of the module (`running`) and
 waits for the view. What a page writes to its console as an error, and what it throws, fails the test at its end;
-`allow=("text",)` names
-what is expected ("Failed to load resource" when a form is refused on purpose).
+`allow=("text",)` names what is expected ("Failed to load resource" when a form is refused on purpose).
 """
 
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.integration.parts import wait_for
 from tests.integration.conftest import host_build, parts, pytest_runtest_makereport, running  # noqa: F401
 from tests.packages import require_package
 from tools.processes import ROOT
@@ -84,6 +84,14 @@ def shot(page, name, full=True):
     """A screenshot as test output: build/screenshots/NAME.png."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full)
+
+
+def until(page, expression, arg=None, seconds=15):
+    """Wait until the JavaScript expression (or function of `arg`) is true in the page, and give its value.
+
+    page.wait_for_function would need `eval`, which the page's CSP forbids.
+    """
+    return wait_for(lambda: page.evaluate(expression, arg), seconds, expression)
 
 
 def overflow(page):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.browser.conftest import until
 from tools.openapi import TARGET
 
 VIEWS = [path.stem for path in sorted((TARGET.parent / "src" / "views").glob("*.js"))]
@@ -12,7 +13,7 @@ def test_every_view_opens_in_both_languages(open_page, view):
     titles = set()
     for lang in ("en", "fr"):
         page = open_page(f"#/{view}", lang=lang)
-        page.wait_for_function("document.querySelector('main > .view').childElementCount > 0")
+        until(page, "() => document.querySelector('main > .view').childElementCount > 0")
         assert page.evaluate("document.documentElement.lang") == lang
         titles.add(page.inner_text("#title"))
     assert titles and "title" not in titles
