@@ -317,7 +317,8 @@ def config_paths():
         "Also taken: wifi_password, mqtt_broker, topic_status ..., and "
         + ", ".join(left_out)
         + " (texts are measured in "
-        "UTF-8 bytes; pins must differ from each other; a `min` must lie below its `max`)."
+        "UTF-8 bytes; pins must differ from each other and exist on the chip; a `min` must lie below its `max`). Another "
+        "`system_board` sets the pins that the same request does not name. The answer has `warnings` when pins were changed."
     )
     field = obj(
         ("key", "type", "default", "secret", "restart"), key=STR, type=STR, default={}, secret=BOOL, restart=BOOL
