@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.parts import Bus, http, wait_for
 from tools.control import Control
-from tools.processes import ROOT
+from tools.processes import ROOT, install
 
 READY = re.compile(r"TinyBMS-GW ready: (http://\S+:\d+)\n")
 
@@ -318,6 +318,45 @@ def test_the_gateway_itself(run):
     assert len(one.look()) >= 4 and len(one.out.splitlines()) == 3
     one.process.send_signal(signal.SIGINT)
     assert one.finished() == 0
+
+
+def test_a_gateway_that_hangs(run):
+    """The watchdog of a computer: the gateway is ended after 8 s without a heartbeat, and told so at its next start."""
+    one = run(fake=False).start("--uart", "socket://127.0.0.1:9", "--can", "slcan+socket://127.0.0.1:9")
+    url = one.ready()
+    assert http(url + "/api/system/info").json["reset_cause"] == "POWER_ON"
+    heartbeat = one.directory / "data" / "heartbeat"
+    wait_for(heartbeat.exists, 15, "the watchdog")
+    pid = gateway_of(one)
+    os.kill(pid, signal.SIGSTOP)
+    stopped = time.monotonic()
+    wait_for(lambda: not alive({pid}), 30, "the watchdog to bite")
+    assert time.monotonic() - stopped > 7
+    info = wait_for(lambda: info_of(url), 30, "the next start")
+    assert info["reset_cause"] == "WATCHDOG" and info["boot_count"] == 2 and info["safe_mode"] == ""
+    assert "the gateway hangs" in one.err and "gateway started (WATCHDOG)" in one.log()
+    http(url + "/api/system/restart", "POST", {"target": "gateway", "delay_ms": 200})
+    wait_for(lambda: (found := info_of(url)) and found["reset_cause"] == "SOFT", 30, "the restart")
+
+
+def info_of(url):
+    try:
+        return http(url + "/api/system/info", timeout=2).json
+    except (OSError, ValueError):
+        return None
+
+
+def test_what_was_installed_stays_until_something_new_is_built(tmp_path):
+    build, root = tmp_path / "build", tmp_path / "app"
+    (build / "slot_a").mkdir(parents=True)
+    (build / "main.py").write_text("1")
+    (build / "slot_a" / "x").write_text("1")
+    assert install(root, build) and (root / "slot_a" / "x").read_text() == "1"
+    (root / "slots.json").write_text("an update")
+    assert not install(root, build) and (root / "slots.json").exists()
+    (build / "slot_a" / "x").write_text("2")
+    assert install(root, build) and not (root / "slots.json").exists()
+    assert (root / "slot_a" / "x").read_text() == "2"
 
 
 def connected(url):
