@@ -44,6 +44,7 @@ class App:
         self.ota = None
         self.wifi = None
         self.portal = None  # net/portal.py while the access point is up
+        self.ble = None  # net/ble.py where Bluetooth is configured
         self.http = None
         self.restart_due = None  # ticks at which the gateway restarts
         self.safe_mode = ""  # why only configuration, network, HTTP and update run

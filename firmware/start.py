@@ -137,6 +137,11 @@ async def rest(app):
 async def optional(app, common):
     """What is only looked at."""
     board, start = app.board, app.tasks.start
+    if app.config.get("ble.enabled") or app.config.get("ble.provisioning"):
+        from firmware.net.ble import Ble
+
+        app.ble = Ble(app, NotStartable)
+        start("ble", app.ble.run)
     if _has_room(app, "alerts", 11):
         from firmware.alerts.alerts import Alerts
 

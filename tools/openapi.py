@@ -227,6 +227,18 @@ def wifi_paths():
     }  # fmt: skip
 
 
+def ble_paths():
+    state = obj(
+        enabled=BOOL,
+        provisioning=BOOL,
+        state=words("off", "waiting", "battery", "provision"),
+        reason=STR,
+        connected=BOOL,
+    )
+    about = "reason: why Bluetooth cannot run here, or empty. waiting: nothing to do now. connected: a telephone is."
+    return {"/api/ble": {"get": operation("Bluetooth: mode, or why there is none", state, about=about)}}
+
+
 def system_paths():
     network = wifi_object()
     tasks = obj(total=INT, running=INT, blocked=INT, suspended=INT)
@@ -502,7 +514,7 @@ def document():
             "/ws/page carries those that its client asks for, {\"type\": \"subscribe\", \"streams\": [\"telemetry\", \"events\", "
             "\"alerts\", \"state\", \"uart\", \"can\"]}; `state` is what a dashboard shows besides.",
         },
-        "paths": {**system_paths(), **config_paths(), **other_paths(), **history_paths(), **wifi_paths()},
+        "paths": {**system_paths(), **config_paths(), **other_paths(), **history_paths(), **wifi_paths(), **ble_paths()},
         "components": {
             "schemas": schemas(),
             "securitySchemes": {"admin": {"type": "http", "scheme": "basic"}},

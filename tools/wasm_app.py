@@ -46,7 +46,9 @@ class _Frames:
 class Machine:
     """The gateway in the steps that tools/wasm.py measures one by one."""
 
-    def __init__(self):
+    def __init__(self, config=""):
+        """`config`: more groups of the configuration, as JSON: `, "ble": {...}`."""
+        self.config = '{"wifi": {"ssid": "home", "password": "of a house"}%s}' % config
         for name in ("machine", "network", "esp32", "bluetooth"):  # of tests/stand_ins: not the gateway's heap
             __import__(name)
         names = ("firmware", "firmware.bms", "firmware.bms.frames")
@@ -75,7 +77,7 @@ class Machine:
         self.board.start_timer = lambda *args: None  # no interrupts here: the loop drives the schedule
         self.board.initial_config = "/host/config.json"
         with open(self.board.initial_config, "w") as file:
-            file.write('{"wifi": {"ssid": "home", "password": "of a house"}}')
+            file.write(self.config)
         network.fake_networks["home"] = network.FakeNetwork("of a house")
         self.app = App(self.board)
 

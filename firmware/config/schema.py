@@ -118,7 +118,8 @@ utc_offset_min int -720..840 0
 [log]
 level choice error|warning|info|debug info
 [ble]
-enabled bool . false
+enabled bool . false r
+provisioning bool . false r
 [system]
 language choice fr|en fr
 hostname name 1..32 tinybms-gw

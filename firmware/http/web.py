@@ -20,7 +20,7 @@ _IDF_LOW = const(12 * 1024)
 _API = (
     " status=status metrics=status event-bus=status system=system_api can=can_api config=config_api"
     " registers=registers_api auth=auth_api alerts=alerts_api history=history_api energy=history_api"
-    " mqtt=mqtt_api wifi=wifi_api ota=ota_api openapi.json=static "
+    " mqtt=mqtt_api wifi=wifi_api ble=ble_api ota=ota_api openapi.json=static "
 )
 _WS = " telemetry=telemetry events=ws_streams uart=ws_streams can=ws_streams alerts=alerts_api page=ws_page "
 # the part (attribute of `parts`) without which a module has nothing to serve

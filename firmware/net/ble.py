@@ -1,11 +1,12 @@
 """Bluetooth: which of its two modes runs, and why none does. Loaded only where one of them is configured.
 
 Modes: `battery` (ble_battery.py, `ble.enabled`) and `provision` (ble_provision.py, `ble.provisioning`): the latter only while no
-WiFi is configured or the access point is up, until the station is connected. Everything goes through aioble, which official images
-do not have: without it the part is reported as not startable (esp32_micropython facts 6 and 8).
+WiFi is configured or the access point is up, until the station is connected. Everything goes through aioble, which official
+images do not have: without it the part is reported as not startable (esp32_micropython facts 6 and 8).
 """
 
 import asyncio
+import sys
 from micropython import const
 from firmware import lazy
 
@@ -38,7 +39,7 @@ class Ble:
     async def run(self):
         """The task: for ever. Raises the exception given when Bluetooth cannot run here."""
         try:
-            aioble = self._prepare()
+            self._check()
         except ValueError as error:
             self.reason = str(error)
             raise self._not_startable(self.reason)
@@ -48,10 +49,10 @@ class Ble:
             if mode is None:
                 await asyncio.sleep_ms(_LOOK_MS)
                 continue
-            await self._run_mode(mode, aioble)
+            await self._run_mode(mode)
 
-    def _prepare(self):
-        """The module aioble. Raises ValueError with the reason when Bluetooth cannot run."""
+    def _check(self):
+        """Raises ValueError with the reason when Bluetooth cannot run."""
         board = self.app.board
         try:
             import bluetooth  # noqa: F401
@@ -71,10 +72,9 @@ class Ble:
                 "not enough memory for the radio: %d KB free, %d KB needed" % (free // 1024, _IDF_NEEDED // 1024)
             )
         try:
-            import aioble
+            import aioble  # noqa: F401
         except ImportError:
             raise ValueError("aioble is not installed (README, Bluetooth)")
-        return aioble
 
     def wanted(self):
         """Name of the mode that should run now, or None."""
@@ -94,8 +94,10 @@ class Ble:
                     return "provision"
         return "battery" if app.config.get("ble.enabled") else None
 
-    async def _run_mode(self, mode, aioble):
+    async def _run_mode(self, mode):
         """Until another mode is wanted, or the task dies (the supervisor starts it again)."""
+        import aioble
+
         module = lazy.load("net.ble_" + mode)
         self.mode = module.Mode(self.app, aioble)
         self.state = mode
@@ -112,3 +114,14 @@ class Ble:
             self.state = "waiting"
             aioble.stop()
             lazy.drop("net.ble_" + mode)
+            _forget_aioble()
+
+
+def _forget_aioble():
+    """Its code takes 15 KB; the stack must not call it any more."""
+    import bluetooth
+
+    bluetooth.BLE().irq(None)
+    for name in list(sys.modules):
+        if name.split(".")[0] == "aioble":
+            del sys.modules[name]

@@ -1,10 +1,10 @@
 """The battery over Bluetooth, read only: the standard's battery service, and one of our own with what it lacks.
 
-Battery service 0x180F, level 0x2A19: SoC in percent, one byte. The standard knows no "unknown": while the BMS is gone the value is
-empty and nothing is notified, so that nobody takes an old level for today's.
+Battery service 0x180F, level 0x2A19: SoC in percent, one byte. The standard knows no "unknown": while the BMS is gone the value
+is empty and nothing is notified, so that nobody takes an old level for today's.
 
-Our service 51b7xxxx-6c1d-4f7e-9a55-7a1b5e9d20c4, xxxx = 0000. All numbers little-endian, all values readable and notified when they
-change:
+Our service 51b7xxxx-6c1d-4f7e-9a55-7a1b5e9d20c4, xxxx = 0000. All numbers little-endian, all values readable and notified when
+they change:
 
     0001 voltage   uint32  mV                          unknown: FFFFFFFF
     0002 current   int32   mA, + = charging            unknown: 7FFFFFFF

@@ -61,7 +61,7 @@ async def try_network(app, ssid, password):
     """Store the network and wait for what comes of it: (state, text)."""
     wifi = app.wifi
     try:
-        app.config.update({"wifi": {"ssid": ssid, "password": password}})
+        app.config.set({"wifi.ssid": ssid, "wifi.password": password})
     except ValueError as error:
         return BAD_VALUE, str(error)
     except OSError as error:

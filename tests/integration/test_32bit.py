@@ -110,3 +110,11 @@ def test_the_gateway_runs_and_fits():
     before, after = wasm.figures(printed)
     print(f"resident: {after - before} bytes")
     assert after - before < RESIDENT_MAX
+
+
+def test_bluetooth_with_the_whole_gateway():
+    """The battery service over the stand-in of aioble, from the shortened build."""
+    machine = 'machine = wasm_app.Machine(\', "ble": {"enabled": true}\')'
+    read = "import aioble; print(machine.app.ble.state, aioble.fake_read(0x2A19)[0], machine.app.tasks.problems())"
+    steps = ["import wasm_app", machine, *wasm.STEPS.values(), "import asyncio; await asyncio.sleep_ms(1500)", read]
+    assert wasm.run(wasm.application(), steps)[-1] == "battery 84 []"
