@@ -140,7 +140,7 @@ class Picker:
     @staticmethod
     def rank(name):
         for i, first in enumerate(_FIRST):
-            if name.startswith(first):
+            if name.startswith(first) and name.endswith(".mpy"):
                 return "%d%s" % (i, name)
         return "9" + name
 
