@@ -33,8 +33,12 @@ class Portal:
         self._wlan = network.WLAN(network.AP_IF)
         self._asked = -_QUIET_S  # uptime in s of the last request from there
         self._dns = None
-        self._open()
-        self.address = self._wlan.ifconfig()[0]
+        try:
+            self._open()
+            self.address = self._wlan.ifconfig()[0]
+        except OSError:
+            self._wlan.active(False)
+            raise
         self._side = self.address.rsplit(".", 1)[0] + "."  # the network of the access point is a /24
         self._dns = asyncio.create_task(lazy.once("net.captive_dns").serve(self.address, wifi.dns_port, app.log))
         app.log.warning("wifi", "access point %s at %s" % (self.ssid, self.address))

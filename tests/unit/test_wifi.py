@@ -219,6 +219,7 @@ async def test_access_point_fails():
     finally:
         network.WLAN.ifconfig = real
     assert app.portal is None and [line for line in app.log.lines if "no access point" in line[2]]
+    assert not _ap().active()
 
 
 async def test_router_comes_back():
