@@ -75,8 +75,8 @@ class Multipart:
     async def next(self):
         """Go to the next part, past what was not read; False after the last. Raises ApiError."""
         first = self.name is None
-        while await self.read():
-            if first:
+        while piece := await self.read():
+            if first and piece.strip():
                 raise _bad("something stands before the first boundary")
         while len(self._text) < 2:
             await self._more()
