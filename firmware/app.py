@@ -56,12 +56,15 @@ class App:
         self.bus.publish(topics.EVENT, (name, data))
 
     def _crashed(self, name, error):
-        self.note(name, error)
+        try:
+            self.note(name, error)
+        except Exception:  # no memory, as a rule: the task is to be started again all the same
+            pass
         self.event("TASK_DIED", {"task": name, "error": "%s: %s" % (type(error).__name__, error)})
 
-    def note(self, name, error):
+    def note(self, name, error, fatal=False):
         """Keep an exception over the next reset."""
-        lazy.once("system.health").Health(self.board).note(name, error)
+        lazy.once("system.health").Health(self.board).note(name, error, fatal)
 
     def on_config(self, topic, keys):
         if "log.level" in keys:
@@ -176,7 +179,7 @@ def main(argv):
     try:
         asyncio.run(run(app))
     except Exception as error:
-        app.note("app", error)
+        app.note("app", error, True)
         raise
     finally:  # whatever ends us: a restart, an error, Ctrl-C
         app.leave_bus()

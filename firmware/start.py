@@ -38,10 +38,10 @@ async def everything(app):
     if not app.safe_mode:
         await _first_frame(app.live)
     app.board.start_watchdog()
-    lazy.once("system.keep").report(app)
     app.config.release()
     gc.collect()
     await rest(app)
+    lazy.once("system.keep").report(app)
     app.config.release()
 
 

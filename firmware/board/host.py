@@ -51,8 +51,11 @@ class Host(Board):
         """The watchdog is tools/run: it ends a gateway whose heartbeat file does not change any more."""
         if self._heartbeat:
             self._beats += 1
-            with open(self._heartbeat, "w") as file:
-                file.write(str(self._beats))
+            try:
+                with open(self._heartbeat, "w") as file:
+                    file.write(str(self._beats))
+            except OSError:
+                pass  # a full disk: the file was opened, which is a beat too
 
     def console(self, line):
         sys.stderr.write(line + "\n")

@@ -150,9 +150,12 @@ def kept(board):
 
 def keep(board, data):
     path = board.data_dir + "/kept"
-    with open(path + ".new", "wb") as file:
-        file.write(data)
-    os.rename(path + ".new", path)
+    try:
+        with open(path + ".new", "wb") as file:
+            file.write(data)
+        os.rename(path + ".new", path)
+    except OSError:
+        pass  # a full disk is no reason to stop
 
 
 class FilePartition:

@@ -14,6 +14,7 @@ _TEXT_AT = const(15)
 _TEXT_MAX = const(160)
 _ASK = const(1)  # flags: this run is ended because somebody asked for it
 _ASKED = const(2)  # the last one was
+_CRASHED = const(4)  # this run ends with an exception that nobody caught
 
 _WINDOW_S = const(600)  # three watchdog resets within so long lead to safe mode (DESIGN 5)
 _NEVER = const(0xFFFF)
@@ -62,7 +63,7 @@ class Health:
         ages = [min(age + self._uptime, _NEVER) for age in self._ages]
         if asked:
             ages = [_NEVER, _NEVER, _NEVER]
-        elif cause == "WATCHDOG":
+        elif cause == "WATCHDOG" or self._flags & _CRASHED:
             ages = [0, ages[0], ages[1]]
         safe = ages[2] <= _WINDOW_S
         if safe and forgive and forgive():
@@ -72,15 +73,17 @@ class Health:
         self._uptime = 0
         self.boots = min(self.boots + 1, _NEVER)
         self._save()
-        return "three watchdog resets in %d s" % ages[2] if safe else ""
+        return "three watchdog resets or crashes in %d s" % ages[2] if safe else ""
 
     def ask(self):
         """The restart that follows is wanted."""
         self._flags |= _ASK
         self._save()
 
-    def note(self, source, error):
-        """Keep an exception: `source` is the task it ended."""
+    def note(self, source, error, fatal=False):
+        """Keep an exception: `source` is the task it ended; `fatal`: the gateway too, which counts as a watchdog reset does."""
+        if fatal:
+            self._flags |= _CRASHED
         text = "%s: %s: %s" % (source, type(error).__name__, error)
         text = text[:_TEXT_MAX]
         while len(text.encode()) > _TEXT_MAX:

@@ -1,4 +1,4 @@
-"""firmware/system/health.py: starts are counted, exceptions kept, three watchdog resets in ten minutes lead to safe mode."""
+"""firmware/system/health.py: starts are counted, exceptions kept, three watchdog resets or crashes in ten minutes lead to safe mode."""
 
 import struct
 
@@ -69,7 +69,7 @@ def test_three_watchdog_resets_in_ten_minutes():
     board = _started()
     assert board.start("WATCHDOG", 50_000) == ""  # what was before the first one does not matter
     assert board.start("WATCHDOG", 200) == ""
-    assert board.start("WATCHDOG", 390) == "three watchdog resets in 590 s"
+    assert board.start("WATCHDOG", 390) == "three watchdog resets or crashes in 590 s"
 
 
 def test_three_watchdog_resets_in_longer():
@@ -79,12 +79,23 @@ def test_three_watchdog_resets_in_longer():
     assert board.start("WATCHDOG", 299) != ""
 
 
-def test_a_crash_between_counts_only_its_time():
+def test_a_crash_counts_as_a_watchdog_reset():
+    """A configuration with which the start fails must not lock its owner out."""
+    board = _started()
+    for _ in range(3):
+        Health(board).note("app", ValueError("pin"), True)
+        safe = board.start("HARD", 5)
+    assert safe == "three watchdog resets or crashes in 10 s"
+    Health(board).note("bms", ValueError("one task"))
+    assert board.start("HARD", 595) == ""
+
+
+def test_a_reset_between_counts_only_its_time():
     board = _started()
     assert board.start("WATCHDOG", 10) == ""
     assert board.start("HARD", 100) == ""
     assert board.start("WATCHDOG", 100) == ""
-    assert board.start("WATCHDOG", 100) == "three watchdog resets in 300 s"
+    assert board.start("WATCHDOG", 100) == "three watchdog resets or crashes in 300 s"
 
 
 def _safe():
