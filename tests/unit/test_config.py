@@ -71,10 +71,10 @@ def test_table_is_sound():
     assert len(seen) > 90
 
 
-def test_only_pins_and_rates_need_a_restart():
+def test_only_hardware_needs_a_restart():
     restart = sorted(row.key for row in schema.rows() if row.has(schema.RESTART))
     assert restart == [
-        "can.rx_pin", "can.speed", "can.tx_pin", "system.board", "system.led_pin",
+        "ble.enabled", "ble.provisioning", "can.rx_pin", "can.speed", "can.tx_pin", "system.board", "system.led_pin",
         "uart.baudrate", "uart.rx_pin", "uart.tx_pin",
     ]  # fmt: skip
 
