@@ -41,6 +41,9 @@ KNOWN = {
     "mpy that stay loaded": Known(
         66_000, "the parts are larger than planned; firmware/start.py leaves out what has no room"
     ),
+    "flash 4mb": Known(
+        560, "many small files, a block each, twice: an update over the air finds no room beside a full history on 4 MB"
+    ),
     "flash ota": Known(
         600, "two slots do not fit: with an OTA image of MicroPython the application is updated over USB"
     ),
