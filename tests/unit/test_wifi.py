@@ -9,7 +9,7 @@ sys.path.insert(0, "tests/stand_ins")
 import network
 from firmware import bus as topics
 from firmware.bus import Bus
-from firmware.net import wifi as wifi_module
+from firmware.net import station
 from firmware.net.wifi import CONNECTED, CONNECTING, OFF, WAITING, Wifi
 from tests.unit.help import FakeClock, FakeLog
 
@@ -134,7 +134,7 @@ async def test_wrong_password_and_not_found():
 
 
 async def test_reasons():
-    reason = wifi_module.reason
+    reason = station.reason
     assert reason(15) == reason(202) == reason(204) == "WRONG_PASSWORD"
     assert reason(201) == "NOT_FOUND" and reason(210) == "OTHER_SECURITY" and reason(200) == "LOST"
     assert reason(1001) == "TIMEOUT" and reason(2) == "REFUSED_2"
@@ -220,6 +220,9 @@ async def test_access_point_fails():
         network.WLAN.ifconfig = real
     assert app.portal is None and [line for line in app.log.lines if "no access point" in line[2]]
     assert not _ap().active()
+    app.pass_s(61)
+    assert app.portal and _ap().active(), "tried again"
+    app.close()
 
 
 async def test_router_comes_back():
@@ -367,6 +370,7 @@ async def test_scan():
     networks["Far"] = network.FakeNetwork(rssi=-90, channel=11)
     networks["Near"] = network.FakeNetwork(_KEY, rssi=-40)
     networks["Hidden"] = network.FakeNetwork(_KEY, hidden=True)
+    app.wifi.step()
     app.wifi.step()
     assert app.wifi.state == CONNECTING
     try:
