@@ -6,6 +6,7 @@ than _FIRST_FRAME_MS when there is none.
 
 import asyncio
 import gc
+import os
 import sys
 from micropython import const
 from firmware import bus as topics
@@ -21,6 +22,7 @@ _ASKED_BY_REQUESTS = ("auth.password_hash", "auth.protect_reads", "auth.allowed_
 _RESERVE_KB = const(
     44
 )  # what an optional part must leave: the 20 KB of firmware.http.web, two dashboards and what they load
+_UPDATE_MODE_S = const(900)
 _TICK_MS = const(10)  # of the CAN schedule, where a hardware timer drives it
 
 
@@ -130,8 +132,27 @@ async def rest(app):
         from firmware.system.led import Led
 
         start("led", Led(app, light).run)
-    if not app.safe_mode:
+    if not app.safe_mode and not _update_mode(app):
         await optional(app, common)
+
+
+def _update_mode(app):
+    """True once after a restart that asked for it: all that is only looked at stays away, and an update finds memory."""
+    try:
+        os.remove(app.board.data_dir + "/update_mode")
+    except OSError:
+        return False
+    app.ota.update_mode = True
+    app.log.warning("app", "update mode: no alerts, history, energy and MQTT until the next restart")
+
+    async def leave():
+        while True:
+            await asyncio.sleep(_UPDATE_MODE_S)
+            if not app.ota.busy:
+                app.restart(0)
+
+    app.tasks.start("update mode", leave)
+    return True
 
 
 async def optional(app, common):

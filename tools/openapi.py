@@ -248,6 +248,7 @@ def system_paths():
     restart = obj(
         status=words("scheduled", "throttled"), bms_attempted=BOOL, bms_status=STR, gateway_restart=BOOL, delay_ms=INT
     )
+    # `update_mode`, for the gateway alone, is told in words: it depends on `target`
     restart_body = {
         "type": "object",
         "additionalProperties": False,
@@ -298,7 +299,9 @@ def system_paths():
         "/api/system/restart": {
             "post": operation(
                 "Restart the BMS or the gateway", restart, body=restart_body, optional=True, status="200/202",
-                about="202: the BMS did not answer, the gateway restarts instead. A BMS restart is throttled to one in 5 s.",
+                about="202: the BMS did not answer, the gateway restarts instead. A BMS restart is throttled to one in 5 s. Also "
+                "taken with target gateway: `update_mode` (boolean): start without alerts, history, energy and MQTT, once and "
+                "for 15 minutes at most, so that an update finds memory.",
             )
         },
         "/api/system/time": {
@@ -453,8 +456,8 @@ def other_paths():
                 "The slots, and how far an update is",
                 obj(
                     state=words("IDLE", "RECEIVING", "CHECKING", "WRITING", "VERIFYING", "READY", "FAILED"),
-                    progress_percent=whole(0, 100), error=STR, partition=STR, version=STR, reboot_required=BOOL, running=STR,
-                    trial=BOOL, boots=INT, versions=obj(slot_a=STR, slot_b=STR),
+                    update_mode=BOOL, progress_percent=whole(0, 100), error=STR, partition=STR, version=STR, reboot_required=BOOL,
+                    running=STR, trial=BOOL, boots=INT, versions=obj(slot_a=STR, slot_b=STR),
                     failed={**obj(slot=STR, version=STR, reason=STR), "type": ["object", "null"]},
                 ),
             ),

@@ -22,6 +22,7 @@ def register(app, parts):
         state.update(
             {
                 "state": ota.state,
+                "update_mode": ota.update_mode,
                 "progress_percent": ota.percent,
                 "error": ota.error,
                 "partition": ota.partition,
@@ -61,7 +62,7 @@ def _room(app, parts):
     needed = _HEAP * 145 // 100 if sys.maxsize > 1 << 32 else _HEAP
     free = parts.board.heap_free()
     if free < needed:
-        text = "%d KB of memory free, an update needs %d: close dashboards and try again" % (
+        text = "%d KB of memory free, an update needs %d: close dashboards, or restart in update_mode" % (
             free // 1024,
             needed // 1024,
         )

@@ -65,13 +65,19 @@ def register(app, parts):
 
     async def post_restart(request):
         body = await read_json(request, _RESTART_BODY_MAX, 400, {})
-        only(body, ("target", "delay_ms"))
+        only(body, ("target", "delay_ms", "update_mode"))
         target = body.get("target", "bms")
         delay_ms = body.get("delay_ms", _DELAY_MS)
+        update_mode = body.get("update_mode", False)
         if target not in ("bms", "gateway"):
             raise _bad('target must be "bms" or "gateway"')
         if type(delay_ms) is not int or not 0 <= delay_ms <= _DELAY_MAX_MS:
             raise _bad("delay_ms must be an integer, 0 to %d" % _DELAY_MAX_MS)
+        if type(update_mode) is not bool or update_mode and target != "gateway":
+            raise _bad("update_mode must be true or false, and is for the gateway")
+        if update_mode:
+            with open(board.data_dir + "/update_mode", "w"):
+                pass  # for firmware/start.py
         if target == "gateway":
             return _restart_gateway(parts, delay_ms, False, "skipped", 200)
         return await _restart_bms(app, parts, delay_ms)

@@ -6,4 +6,5 @@ class Ota:
     state = "IDLE"  # RECEIVING, CHECKING, WRITING, VERIFYING; then READY (a restart starts it) or FAILED
     percent = 0  # of that state
     error = ""  # why it is FAILED
+    update_mode = False  # nothing that is only looked at was started
     partition = version = ""  # what is READY

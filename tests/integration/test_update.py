@@ -366,21 +366,36 @@ def test_not_while_the_last_update_is_on_trial(parts):
     assert upload(gateway, application("3.0.0")).json["partition"] == "slot_a"
 
 
-@pytest.mark.parametrize("heap", ["200k", "280k"])
-def test_small_heaps(parts, heap):
-    """Refused before anything is written, or done: never half, and the gateway lives."""
+def test_update_where_memory_is_short(parts):
+    """Refused before anything is written, or done, and the gateway lives; in update mode it is done."""
     parts.start_sim()
     parts.start_can()
-    gateway = parts.start_gateway(own_root=True, heap=heap)
+    parts.bus()
+    gateway = parts.start_gateway(own_root=True, heap="200k")
     parts.wait_connected()
     time.sleep(2)  # all parts are there
     reply = upload(gateway, application())
-    print(heap, reply.status, reply.json, gateway.status()["min_heap"])
+    print(reply.status, reply.json, gateway.status()["min_heap"])
     if reply.status != 200:
-        assert heap == "200k"
-        is_refused(reply, 503, "LOW_MEMORY")
+        assert "update_mode" in is_refused(reply, 503, "LOW_MEMORY")
         assert not (parts.root / "slot_b").exists() and not list(parts.root.glob("*.new"))
     assert gateway.status()["battery"]["status"] != "DISCONNECTED" and "MemoryError" not in parts.logs()
+    reply = gateway.http("/api/system/restart", "POST", {"target": "gateway", "delay_ms": 0, "update_mode": True})
+    assert reply.status == 200 and gateway.child.wait(10) == REBOOT
+    gateway = parts.start_gateway(own_root=True, heap="200k", reset_cause="SOFT")
+    parts.wait_connected()
+    assert gateway.http("/api/ota").json["update_mode"] is True
+    assert gateway.http("/api/history").status == 503
+    reply = upload(gateway, application("4.4.4"))
+    print(reply.status, reply.json, gateway.status()["min_heap"])
+    assert reply.status == 200 and "MemoryError" not in parts.logs()
+    gateway.http("/api/system/restart", "POST", {"target": "gateway", "delay_ms": 0})
+    assert gateway.child.wait(10) == REBOOT
+    gateway = parts.start_gateway(own_root=True, reset_cause="SOFT")
+    assert gateway.http("/api/ota").json["update_mode"] is False  # once
+    assert gateway.http("/api/system/info").json["slot"] == "slot_b"
+    for body in ({"update_mode": True}, {"target": "gateway", "update_mode": 1}):
+        assert gateway.http("/api/system/restart", "POST", body).status == 400
 
 
 def test_kills_at_random_during_updates(parts):
@@ -395,11 +410,12 @@ def test_kills_at_random_during_updates(parts):
     whole = time.monotonic() - began
     versions = {gateway.http("/api/ota").json["versions"]["slot_a"], "1.0.0"}
     outcomes = {"kept": 0, "changed": 0}
+    offered = ("2.0.0", application("2.0.0")), ("2.0.1", application("2.0.1"))
     for turn in range(KILLS):
         running = gateway.http("/api/ota").json["running"]
-        version = f"2.0.{turn}"
+        version, data = offered[turn % 2]
         versions.add(version)
-        thread = threading.Thread(target=_upload_until_it_dies, args=(gateway, application(version)))
+        thread = threading.Thread(target=_upload_until_it_dies, args=(gateway, data))
         thread.start()
         time.sleep(draw.uniform(0.1, 1.3) * whole)
         os.kill(gateway.child.pid, signal.SIGKILL)
