@@ -15,7 +15,7 @@ KB = 1024
 _EVERYWHERE = """
     firmware/__init__ firmware/app firmware/alerts/__init__ firmware/bms/__init__ firmware/board/__init__ firmware/can/__init__
     firmware/config/__init__ firmware/history/__init__ firmware/history/energy firmware/history/history firmware/http/__init__
-    firmware/mqtt/__init__ firmware/mqtt/mqtt lib/microdot/__init__ lib/microdot/microdot
+    firmware/mqtt/__init__ firmware/mqtt/mqtt firmware/system/__init__ lib/microdot/__init__ lib/microdot/microdot
 """
 _ON_HOSTS = "firmware/board/host firmware/board/hostport firmware/can/slcan"
 _ON_BOARDS = (
