@@ -11,6 +11,7 @@ no sockets (tools/wasm_prelude.py). It collects garbage only between two calls f
 import argparse
 import ast
 import fcntl
+import functools
 import json
 import subprocess
 import tempfile
@@ -69,6 +70,7 @@ def tree(directory, there):
     return {f"{there}/{path.relative_to(directory)}": path for path in sorted(directory.rglob("*")) if path.is_file()}
 
 
+@functools.cache
 def built():
     """Files of the application, compiled for this port (build/wasm); without the page, which nothing here asks for."""
     slot = ROOT / "build" / "wasm" / "slot_a"
@@ -103,7 +105,7 @@ def modules(files):
 
 def application():
     """Files of the gateway and of what it talks to here."""
-    files = built()
+    files = dict(built())
     files["/host/wasm_app.py"] = TOOLS / "wasm_app.py"
     for name in ("tests/unit/bms_fakes.py", "tests/hardware_model/twai_model.py", "tests/__init__.py"):
         files["/" + name] = ROOT / name

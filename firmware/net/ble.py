@@ -13,7 +13,7 @@ from firmware import lazy
 _LOOK_MS = const(1000)
 _STAY_S = const(15)  # in the provisioning mode once connected: the telephone reads the result
 _HEAP_NEEDED = const(48 * 1024)  # aioble and ours take 22 KB (1.6 bytes a byte of .mpy); the rest is for requests
-_IDF_NEEDED = const(64 * 1024)  # controller and NimBLE; an estimate, not measured on a board
+_IDF_NEEDED = const(40 * 1024)  # controller and NimBLE 28 KB, lwIP the rest; an estimate, not measured on a board
 # With WiFi the radio's memory does not suffice there (facts 4, micropython #18859)
 _TOO_SMALL = ("esp32c3", "esp32c6")
 
