@@ -56,7 +56,7 @@ def register(app, parts):
     alerts, config = parts.alerts, parts.config
 
     def watcher():
-        return lazy.once("http.ws_streams").Alerts(parts)
+        return lazy.once("http.ws_alerts").Alerts(parts)
 
     async def get_active(request):
         entries = watcher().active()

@@ -64,6 +64,7 @@ def state(app):
         ("mqtt", lambda: lazy.once("http.status").mqtt_state(parts)),
         ("can", lambda: parts.can and parts.can.status()),
         ("limits", lambda: parts.can and parts.can.limits()),
+        ("history", lambda: parts.history is not None),
     )
     for name, make in sections:
         yield b',"%s":' % name
@@ -129,8 +130,13 @@ class Page:
 
     def _converter(self, name):
         if name not in self._converters:
-            self._app._routes("ws_streams")  # all pages share one
-            self._converters[name] = lazy.load("http.ws_streams").CONVERTERS[name](self._app.parts)
+            parts = self._app.parts
+            if name == "alerts":
+                one = lazy.once("http.ws_alerts").Alerts(parts)
+            else:
+                self._app._routes("ws_streams")  # all pages share one
+                one = lazy.load("http.ws_streams").CONVERTERS[name](parts)
+            self._converters[name] = one
         return self._converters[name]
 
     def _want(self, streams):

@@ -1,7 +1,6 @@
 """/ws/events, /ws/uart and /ws/can: what goes over the bus, for people. Loaded when somebody watches."""
 
 import binascii
-import json
 from micropython import const
 from firmware import bus as topics
 from firmware import live as field
@@ -81,25 +80,7 @@ class CanFrames:
         }
 
 
-class Alerts:
-    def __init__(self, parts):
-        self._alerts = parts.alerts
-
-    def active(self):
-        """Entries of the active alerts, newest first."""
-        texts = self._alerts.texts()
-        return [texts.entry(alert) for alert in sorted(self._alerts.active.values(), key=lambda alert: -alert.id)]
-
-    def opening(self):
-        """The frame that comes first."""
-        return ws.text_frame(json.dumps({"type": "alerts", "alerts": self.active()}))
-
-    def convert(self, topic, payload):
-        alert = self._alerts.get(payload[0])
-        return {"type": "alert", "alert": self._alerts.texts().entry(alert)} if alert else None
-
-
-CONVERTERS = {"events": Events, "uart": UartFrames, "can": CanFrames, "alerts": Alerts}  # of ws_page
+CONVERTERS = {"events": Events, "uart": UartFrames, "can": CanFrames}  # of ws_page
 
 
 def register(app, parts):

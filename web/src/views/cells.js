@@ -89,9 +89,10 @@ let scale = "near";
 function summary(cells) {
   const known = cells.map((cell) => cell.voltage_mv).filter((mv) => mv !== null);
   if (!known.length) return null;
+  const few = (mv) => known.filter((other) => other === mv).length <= 3; // more than that is no news
   const low = Math.min(...known);
   const high = Math.max(...known);
-  return { low, high, spread: high - low, mean: known.reduce((sum, mv) => sum + mv, 0) / known.length };
+  return { low, high, spread: high - low, markLow: high > low && few(low), markHigh: high > low && few(high), mean: known.reduce((sum, mv) => sum + mv, 0) / known.length };
 }
 
 /** [from, to] in mV of the axis: at least 60 mV wide, so that noise does not look like imbalance. */
@@ -163,15 +164,17 @@ function figures(ctx) {
   const values = {};
   const names = ["lowest", "highest", "spread", "mean", "balancing"];
   const figure = (name) => {
-    values[name] = [h("dd"), h("small", { class: "quiet" })];
-    return h("div", null, h("dt", null, t(name)), ...values[name]);
+    const more = h("small", { class: "quiet" });
+    const value = h("span");
+    values[name] = [h("dd", null, value, more), value, more];
+    return h("div", null, h("dt", null, t(name)), values[name][0]);
   };
   const element = h("section", { class: "card", "aria-label": t("title") }, h("dl", { class: "figures fresh" }, names.map(figure)));
 
   function draw(cells, sum, limits) {
     const set = (name, value, more) => {
-      text(values[name][0], value);
-      text(values[name][1], more);
+      text(values[name][1], value);
+      text(values[name][2], more);
     };
     const at = (mv) => {
       const found = cells.filter((cell) => cell.voltage_mv === mv);
@@ -181,7 +184,7 @@ function figures(ctx) {
     set("highest", number(sum.high / 1000, 3, "V"), at(sum.high));
     const allowed = limits?.cell_disbalance_mv;
     set("spread", number(sum.spread, 0, "mV"), allowed ? t("allowed", { value: number(allowed, 0, "mV") }) : "\u00a0");
-    set("mean", number(sum.mean / 1000, 4, "V"), "\u00a0");
+    set("mean", number(sum.mean / 1000, 3, "V"), "\u00a0");
     set("balancing", String(cells.filter((cell) => cell.balancing).length), t("of.count", { n: cells.length }));
   }
   return { element, draw };
@@ -193,8 +196,8 @@ function words(ctx, cell, sum, limits) {
   const { t, number } = ctx;
   return [
     t("cell", { n: cell.index + 1 }) + ": " + number(cell.voltage_mv === null ? null : cell.voltage_mv / 1000, 3, "V"),
-    sum.spread && cell.voltage_mv === sum.low && t("low"),
-    sum.spread && cell.voltage_mv === sum.high && t("high"),
+    sum.markLow && cell.voltage_mv === sum.low && t("low"),
+    sum.markHigh && cell.voltage_mv === sum.high && t("high"),
     cell.balancing && t("balanced"),
     needs(limits, cell) && t("needs"),
   ].filter(Boolean).join(", "); // prettier-ignore
@@ -210,7 +213,7 @@ function bars(ctx, pick) {
     return h(
       "li",
       null,
-      h("button", { type: "button", onclick: () => pick(n) }, h("span", { class: "name" }, String(n)), h("i", null, h("i")), h("b", { class: "num" })),
+      h("button", { type: "button", onclick: () => pick(n) }, h("span", { class: "name", "aria-hidden": "true" }, String(n)), h("i", null, h("i")), h("b", { class: "num", "aria-hidden": "true" }), h("span", { class: "visually-hidden" })),
     );
   }
   function draw(cells, sum, limits, picked) {
@@ -218,21 +221,21 @@ function bars(ctx, pick) {
     while (list.children.length < cells.length) list.append(row(list.children.length + 1));
     list.style.setProperty("--count", cells.length);
     const [from, to] = range(sum, limits);
-    [to, (from + to) / 2, from].forEach((mv, i) => text(axis.children[i], number(mv / 1000, 2, i ? "" : "V")));
+    [to, (from + to) / 2, from].forEach((mv, i) => text(axis.children[i], number(mv / 1000, 3, i ? "" : "V")));
     cells.forEach((cell, i) => {
       const item = list.children[i];
       const [button] = item.children;
-      const [, bar, value] = button.children;
+      const [, bar, value, said] = button.children;
       const part = cell.voltage_mv === null ? 0 : Math.max(0.015, Math.min(1, (cell.voltage_mv - from) / (to - from)));
       bar.firstChild.style.setProperty("--part", part.toFixed(4));
       text(value, number(cell.voltage_mv === null ? null : cell.voltage_mv / 1000, 3));
       item.className = [
         cell.balancing && "balancing",
         needs(limits, cell) && "needs",
-        sum.spread && cell.voltage_mv === sum.low && "low",
-        sum.spread && cell.voltage_mv === sum.high && "high",
+        sum.markLow && cell.voltage_mv === sum.low && "low",
+        sum.markHigh && cell.voltage_mv === sum.high && "high",
       ].filter(Boolean).join(" "); // prettier-ignore
-      attr(button, "aria-label", words(ctx, cell, sum, limits));
+      text(said, words(ctx, cell, sum, limits));
       attr(button, "title", words(ctx, cell, sum, limits));
       attr(button, "aria-pressed", String(picked === i + 1));
     });
@@ -262,7 +265,7 @@ function table(ctx) {
     cells.forEach((cell, i) => {
       const mv = cell.voltage_mv;
       const then = before && now - before.t > 60000 ? before.cells[i] : null;
-      const state = [sum.spread && mv === sum.low && t("low"), sum.spread && mv === sum.high && t("high"), cell.balancing && t("balanced"), needs(limits, cell) && t("needs")];
+      const state = [sum.markLow && mv === sum.low && t("low"), sum.markHigh && mv === sum.high && t("high"), cell.balancing && t("balanced"), needs(limits, cell) && t("needs")];
       [t("cell", { n: i + 1 }), number(mv === null ? null : mv / 1000, 3, "V"), mv === null ? number(null) : signed(mv - sum.mean),
         mv === null || then == null ? number(null) : signed(mv - then), state.filter(Boolean).join(", ")].forEach((value, k) => text(body.children[i].children[k], value));
     }); // prettier-ignore
@@ -278,6 +281,9 @@ function trend(ctx) {
   const high = h("span", { class: "num" });
   const low = h("span", { class: "num" });
   const legend = h("p", { class: "legend quiet" });
+  let before = []; // {t, low, high} of the minutes before the page was opened
+  let asked = false;
+  ctx.on("state", fetchBefore);
   const element = h(
     "section",
     { class: "card trend", "aria-labelledby": "h-trend" },
@@ -286,6 +292,22 @@ function trend(ctx) {
     h("p", { class: "under" }, h("span", null, t("ago")), h("span", null, t("now"))),
   );
 
+  async function fetchBefore({ timestamp_ms, history }) {
+    const first = live.trend[0]?.t ?? performance.now();
+    if (!history || asked || performance.now() - first > TREND_MS) return;
+    asked = true;
+    const answer = await ctx.attempt(() => ctx.api.get("/api/history?resolution=1m&limit=15"), { quiet: true });
+    const volts = (value) => (value == null ? null : value * 1000);
+    before = (answer?.samples || [])
+      .map((sample) => ({
+        t: performance.now() - (timestamp_ms - sample.timestamp) + 30000, // the middle of its minute
+        low: volts(sample.cell_voltage_min),
+        high: volts(sample.cell_voltage_max),
+        one: null,
+      }))
+      .filter((row) => row.low !== null && row.high !== null && row.t < first && row.t > first - TREND_MS);
+  }
+
   function draw(cells, sum, limits, picked) {
     const now = performance.now();
     const all = live.trend.filter((sample) => now - sample.t < TREND_MS && sample.cells.length);
@@ -293,17 +315,19 @@ function trend(ctx) {
     if (all.length < 2) return;
     const step = Math.ceil(all.length / POINTS);
     const samples = all.filter((sample, i) => i % step === 0 || i === all.length - 1);
-    const rows = samples.map((sample) => {
+    const minutes = before.filter((row) => now - row.t < TREND_MS);
+    const seconds = samples.map((sample) => {
       const known = sample.cells.filter((mv) => mv !== null);
       return { t: sample.t, low: Math.min(...known), high: Math.max(...known), one: picked ? sample.cells[picked - 1] : null };
     });
+    const rows = [...minutes, ...seconds];
     const bottom = Math.floor(Math.min(...rows.map((row) => row.low)) / 5) * 5 - 5;
     const top = Math.max(bottom + 20, Math.ceil(Math.max(...rows.map((row) => row.high)) / 5) * 5 + 5);
     const x = (row) => (600 - ((now - row.t) / TREND_MS) * 600).toFixed(1);
     const y = (mv) => (((top - mv) / (top - bottom)) * 160).toFixed(1);
     const runs = [];
     rows.forEach((row, i) => {
-      if (!i || row.t - rows[i - 1].t > 8000 + step * 1500) runs.push([]);
+      if (!i || row.t - rows[i - 1].t > (i <= minutes.length ? 240000 : 8000 + step * 1500)) runs.push([]);
       runs[runs.length - 1].push(row);
     });
     const points = (run, key) => run.filter((row) => row[key] != null).map((row) => `${x(row)} ${y(row[key])}`);

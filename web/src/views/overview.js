@@ -7,6 +7,8 @@ const ARC = 270; // length of the ring that is used (a circle of radius 54, open
 const AVERAGE = 60; // seconds of current for the time left
 const IDLE_MA = 500; // below this "time left" means nothing
 const TREND_MS = 600000;
+const HALF_MINUTE = 30000; // a sample of the archive is the mean of the minute that begins at its time
+const UNWRITTEN_MS = 240000; // the archive lacks the last minutes: the line goes straight there
 const PROTECTIONS = ["ov", "uv", "oc_charge", "oc_discharge", "temp_high", "temp_low"];
 
 export function mount(root, ctx) {
@@ -245,14 +247,14 @@ function trend(ctx) {
   let before = []; // [ms, W] of the minutes before the page was opened
   ctx.on("state", once(fetchBefore));
 
-  async function fetchBefore({ timestamp_ms }) {
+  async function fetchBefore({ timestamp_ms, history }) {
     const first = ctx.live.trend[0]?.t ?? performance.now();
-    if (performance.now() - first > TREND_MS) return;
+    if (!history || performance.now() - first > TREND_MS) return;
     const answer = await ctx.attempt(() => ctx.api.get("/api/history?resolution=1m&limit=10"), { quiet: true });
     const age = (sample) => timestamp_ms - sample.timestamp;
     const samples = (answer?.samples || []).filter((sample) => sample.pack_voltage != null && sample.pack_current != null);
     before = samples
-      .map((sample) => [performance.now() - age(sample), sample.pack_voltage * sample.pack_current])
+      .map((sample) => [performance.now() - age(sample) + HALF_MINUTE, sample.pack_voltage * sample.pack_current])
       .filter(([ms]) => ms < first && ms > first - TREND_MS);
     battery();
   }
@@ -273,7 +275,7 @@ function trend(ctx) {
     let last = -Infinity;
     const runs = [];
     for (const [ms, value] of points) {
-      if (ms - last > (ms <= (fresh[0]?.[0] ?? 0) ? 90000 : 8000)) runs.push([]);
+      if (ms - last > (ms <= (fresh[0]?.[0] ?? 0) ? UNWRITTEN_MS : 8000)) runs.push([]);
       runs[runs.length - 1].push(`${x(ms)} ${y(value)}`);
       last = ms;
     }

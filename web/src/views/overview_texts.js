@@ -113,7 +113,7 @@ export const texts = {
     "empty.long": "vide dans plus de 4 jours",
     flow: "Puissance",
     battery: "Batterie",
-    loads: "Consommateurs",
+    loads: "Consommation",
     chargers: "Chargeurs",
     "flow.in": "en charge",
     "flow.out": "en décharge",
