@@ -1,5 +1,9 @@
 """firmware/rescue.py and boot.py with what a board has (tests/stand_ins); the page runs in integration/test_slots.py."""
 
+import binascii
+import hashlib
+import json
+import os
 import sys
 
 sys.path.insert(0, "tests/stand_ins")
@@ -8,6 +12,8 @@ import boot  # noqa: E402
 import machine  # noqa: E402
 import network  # noqa: E402
 from firmware import rescue  # noqa: E402
+from firmware.board.base import Board  # noqa: E402
+from tests.unit import test_config_powercut as cut  # noqa: E402
 from tests.unit.help import raises  # noqa: E402
 
 
@@ -132,3 +138,96 @@ def test_forms_that_are_none():
         (_HEAD + b"abc\r\n--XX--\r\n", "application/json"),
     ):
         raises(rescue._Refused, _file, text, 64, kind)
+
+
+# -- power cut at every write of an update by the rescue page ------------------------------------------------------------
+
+
+class _Device(cut.RamDevice):
+    """Larger: a spooled bundle and both slots."""
+
+    blocks = 48
+
+    def __init__(self, image=None, left=None, torn=False):
+        super().__init__(image, left, torn)
+        if not image:
+            self.image = bytearray(b"\xff" * (cut._BLOCK * self.blocks))
+
+    def ioctl(self, op, arg):
+        return self.blocks if op == 4 else super().ioctl(op, arg)
+
+
+def _member(name, data):
+    header = bytearray(512)
+    for at, text in ((0, name), (100, "0000644"), (124, "%011o" % len(data)), (257, "ustar"), (263, "00")):
+        header[at : at + len(text)] = text.encode()
+    header[156] = ord("0")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + data + bytes(-len(data) % 512)
+
+
+def _form(version, code):
+    """A form with a bundle, gzipped without compression."""
+    entry = [hashlib.sha256(code).digest().hex(), len(code)]
+    head = {"name": "tinybms-gw", "version": version, "family": Board.family(None), "micropython": "1.0.0"}
+    manifest = json.dumps(head)[:-1] + ', "files": ' + json.dumps({"firmware/app.mpy": entry}) + "}"
+    tar = _member("manifest.json", manifest.encode()) + _member("firmware/app.mpy", code) + bytes(1024)
+    stored = b"\x01" + len(tar).to_bytes(2, "little") + (len(tar) ^ 0xFFFF).to_bytes(2, "little") + tar
+    tail = binascii.crc32(tar).to_bytes(4, "little") + len(tar).to_bytes(4, "little")
+    return _HEAD + b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + stored + tail + b"\r\n--XX--\r\n"
+
+
+def _update():
+    form = _form("3", b"new code")
+    page = rescue.Rescue(cut._ROOT, {"slot_a": "", "slot_b": ""}, "slot_b", None)
+    return page._update(rescue.Body(_Client([form]), b"", len(form)), _KIND)["version"]
+
+
+def _start():
+    """What boot.py starts: the slot, or "rescue"."""
+
+    class Picker(boot.Picker):
+        def rescue(self, faults, target):
+            assert target == "slot_b", target
+            return "rescue"
+
+    path = list(sys.path)
+    try:
+        return Picker(cut._ROOT).pick()
+    finally:
+        sys.path[:] = path
+
+
+def _two_bad_slots():
+    for slot in ("/slot_a", "/slot_b"):
+        os.mkdir(cut._ROOT + slot)
+        for name in ("/manifest.json", "/old.mpy"):
+            with open(cut._ROOT + slot + name, "w") as file:
+                file.write('{"files": {"old.mpy": ["00", 7]}, "version": "1"}')
+
+
+def test_cut_at_every_write_of_a_rescue():
+    device = _Device()
+    cut.VfsLfs2.mkfs(device, progsize=32, readsize=32)
+    cut._mounted(device, _two_bad_slots)
+    assert cut._mounted(device, _start) == "rescue"
+    image = device.image
+    seen = set()
+    cuts = 0
+    for torn in (False, True):
+        result = cut.PowerCut
+        k = 0
+        while result is cut.PowerCut:
+            k += 1
+            device = _Device(image, k, torn)
+            result = cut._mounted(device, _update)
+            again = _Device(device.image)
+            found = cut._mounted(again, _start)
+            seen.add(found)
+            if found == "rescue":
+                assert cut._mounted(again, _update) == "3", k
+                assert cut._mounted(again, _start) == "slot_b", k
+        assert result == "3" and found == "slot_b"
+        cuts += k - 1
+    assert seen == {"rescue", "slot_b"} and cuts > 20, (seen, cuts)
