@@ -58,7 +58,11 @@ def state(app):
     sections = (
         ("version", lambda: parts.version),
         ("password_set", lambda: app.auth.password_set),
-        ("bms", lambda: {"connected": parts.live.connected(), "reason": parts.bms.reason}),
+        ("safe_mode", lambda: parts.safe_mode),
+        (
+            "bms",
+            lambda: {"connected": parts.live.connected(), "reason": parts.bms.reason if parts.bms else "safe mode"},
+        ),
         ("battery", lambda: _battery(parts.live)),
         ("wifi", board.network),
         ("mqtt", lambda: lazy.once("http.status").mqtt_state(parts)),

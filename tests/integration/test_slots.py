@@ -5,6 +5,7 @@ import shutil
 import socket
 
 import pytest
+from websockets.sync.client import connect
 
 from tests import bundles
 from tests.integration.parts import Failed, wait_for
@@ -242,6 +243,18 @@ def test_safe_mode(parts):
     for path in ("/api/can/status", "/api/registers", "/api/alerts/active", "/api/history", "/api/mqtt/status"):
         assert gateway.http(path).status == 503, path
     assert gateway.http("/api/system/restart", "POST", {"target": "bms"}).status == 503
+    for path in ("/ws/telemetry", "/ws/events"):
+        with connect(gateway.ws_url + path) as socket:
+            assert socket.ping().wait(10)
+    with connect(gateway.ws_url + "/ws/page") as page:
+        page.send(
+            json.dumps({"type": "subscribe", "streams": ["telemetry", "events", "alerts", "state", "uart", "can"]})
+        )
+        seen = {}
+        while "state" not in seen:
+            message = json.loads(page.recv(10))
+            seen[message["type"]] = message
+        assert seen["state"]["safe_mode"] == shown["safe_mode"] and seen["state"]["can"] is None
     assert gateway.http("/api/config", "POST", {"charge_rebulk_soc": 77}).status == 200
     assert upload(gateway).status == 200
     gateway.http("/api/system/restart", "POST", {"target": "gateway", "delay_ms": 200})
