@@ -1,4 +1,4 @@
-"""Archive files of a gateway that has run for a month: what firmware/history/archive.py would have written (formats: summary.py)."""
+"""Archive files of a gateway that has run for a month, as firmware/history/archive.py writes them (record: summary.py)."""
 
 import binascii
 import math

@@ -46,7 +46,7 @@ class Form {
     const rules = h("div", { class: "rules" }, RULES.map((rule) => this.rule(...rule)));
     this.element = h(
       "form",
-      { novalidate: true, onsubmit: (event) => this.submit(event), oninput: () => this.changed() },
+      { novalidate: true, onsubmit: (event) => this.submit(event), oninput: (event) => this.changed(event.target) },
       general,
       rules,
       this.said,
@@ -117,10 +117,12 @@ class Form {
     return new Map([...this.fields].map(([key, field]) => [key, field.get()]).filter(([key, value]) => value !== this.values[key]));
   }
 
-  changed() {
+  /** Something differs now, or not any more; `input` is what was typed into. */
+  changed(input) {
     const some = this.differing().size > 0;
     this.save.disabled = this.undo.disabled = !some;
-    for (const field of this.fields.values()) if (field.said?.classList.contains("said") && !field.check()) this.complain(field, "");
+    const typed = this.fields.get(input?.name);
+    if (typed?.said?.classList.contains("said") && !typed.check()) this.complain(typed, "");
     for (const [name] of RULES) {
       const on = this.fields.get(name + "_enabled");
       on.input.closest(".rule").dataset.off = on.get() ? "" : "1";

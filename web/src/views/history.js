@@ -2,7 +2,7 @@
 import { Charts, QUANTITIES } from "./history_charts.js";
 import { load, suits, wanted } from "./history_data.js";
 import { follow } from "./history_moves.js";
-import { save, stampForName } from "./save.js";
+import { downloads, summaryTable } from "./history_parts.js";
 export { texts } from "./history_texts.js";
 
 const RANGES = [3600, 21600, 86400, 604800, 2592000]; // s, after that of the live ring
@@ -23,10 +23,10 @@ export function mount(root, ctx) {
 class History {
   constructor(root, ctx) {
     Object.assign(this, { ctx, t: ctx.t, live: null, rows: null, range: null, following: true, view: null });
-    Object.assign(this, { turn: 0, loading: false, timer: 0, drawn: 0, refilled: 0, pointed: null, told: null });
+    Object.assign(this, { turn: 0, loading: null, timer: 0, drawn: 0, refilled: 0, pointed: null, told: null });
     const hear = { select: (from, to) => this.look(from, to), whole: () => this.choose(this.range), cursor: (i) => this.point(i) };
     this.charts = new Charts(ctx, hear, () => this.now() < UNIX_S);
-    root.append(this.toolbar(), this.area(), summaryTable(ctx, (this.summary = new Map())), this.downloads());
+    root.append(this.toolbar(), this.area(), summaryTable(ctx, (this.summary = new Map())), downloads(ctx, () => this.csv()));
     follow(this.area_, this.charts, this);
   }
 
@@ -70,14 +70,6 @@ class History {
     return h("div", { class: "stack" }, this.notice, this.area_, this.said, help);
   }
 
-  downloads() {
-    const { h } = this.ctx;
-    const file = (name) => h("button", { type: "button", onclick: (event) => this.fetchFile(event.currentTarget, name) }, this.t("file." + name));
-    const shown = h("button", { type: "button", onclick: () => this.saveShown() }, this.t("shown"));
-    this.fileSaid = h("p", { class: "quiet", role: "status" });
-    return h("section", { class: "card files" }, h("h2", null, this.t("download")), h("div", { class: "buttons" }, shown, ["live", "1m", "15m"].map(file)), this.fileSaid);
-  }
-
   tell(tone, words, again) {
     const { h } = this.ctx;
     this.notice.hidden = !words;
@@ -115,6 +107,7 @@ class History {
 
   end() {
     clearTimeout(this.timer);
+    this.stop();
     this.charts.end();
   }
 
@@ -169,35 +162,44 @@ class History {
     this.toNow.disabled = this.following;
     const want = wanted(this.view, now, this.live);
     clearTimeout(this.timer);
-    if (suits(this.rows?.want, want, this.view)) this.turn += this.loading ? 1 : 0;
+    if (this.loading && suits(this.loading, want, this.view)) return this.draw();
+    if (suits(this.rows?.want, want, this.view)) this.stop();
     else this.timer = setTimeout(() => this.load(want), this.rows ? WAIT_MS : 0);
     this.draw();
   }
 
   // -- data ------------------------------------------------------------------------------------------------------------
 
+  /** What is being loaded is not wanted any more. */
+  stop() {
+    this.turn++;
+    this.loading = null;
+  }
+
   async load(want) {
     const mine = ++this.turn;
-    this.loading = true;
+    this.loading = want;
     let painted = 0;
     const first = !this.rows;
     const arrived = (rows) => {
-      if (mine !== this.turn || !first || performance.now() - painted < WAIT_MS) return;
-      painted = performance.now();
-      this.rows = rows;
-      this.draw();
+      if (mine === this.turn && first && performance.now() - painted >= WAIT_MS) {
+        painted = performance.now();
+        this.rows = rows;
+        this.draw();
+      }
+      return mine === this.turn;
     };
     try {
-      const rows = await load(this.ctx.api, want, arrived);
+      const rows = await load(this.ctx, want, arrived);
       if (mine !== this.turn) return;
       this.rows = rows;
-      this.loading = false;
+      this.loading = null;
       this.tell(this.now() < UNIX_S ? "warn" : "", this.now() < UNIX_S ? this.t("noclock") : "");
       if (this.following) this.toEnd();
       else this.draw();
     } catch (error) {
       if (mine !== this.turn) return;
-      this.loading = false;
+      this.loading = null;
       this.failed(error, () => this.load(want));
     }
   }
@@ -234,6 +236,11 @@ class History {
       const found = rows.summary(name, view.from, view.to);
       for (const key in cells) ctx.text(cells[key], ctx.number(found[key], digits, unit));
     }
+  }
+
+  /** What is shown, as CSV; null when there is nothing yet. */
+  csv() {
+    return this.rows && this.view && this.rows.csv(this.view.from, this.view.to);
   }
 
   when(s) {
@@ -273,41 +280,4 @@ class History {
     const said = QUANTITIES.map(({ name, digits, unit }) => this.t(name) + " " + this.ctx.number(rows[name][index], digits, unit));
     this.ctx.text(this.said, this.when(rows.x[index]) + ": " + said.join(", "));
   }
-
-  // -- files -----------------------------------------------------------------------------------------------------------
-
-  saveShown() {
-    if (!this.rows || !this.view) return;
-    const content = this.rows.csv(this.view.from, this.view.to);
-    const name = `tinybms-gw-${stampForName()}.csv`;
-    save(name, content, "text/csv");
-    this.ctx.text(this.fileSaid, this.t("saved", { name, size: this.ctx.bytes(content.length) }));
-  }
-
-  async fetchFile(button, resolution) {
-    button.disabled = true;
-    this.ctx.text(this.fileSaid, this.t("preparing"));
-    await this.ctx.attempt(async () => {
-      const answer = await this.ctx.api.get("/api/history/download?resolution=" + resolution, { raw: true, timeout: 60000 });
-      const content = await answer.blob();
-      const name = `tinybms-gw-${resolution}-${stampForName()}.csv`;
-      save(name, content);
-      this.ctx.text(this.fileSaid, this.t("saved", { name, size: this.ctx.bytes(content.size) }));
-    });
-    if (this.fileSaid.textContent === this.t("preparing")) this.ctx.text(this.fileSaid, "");
-    button.disabled = false;
-  }
-}
-
-/** The table for those who do not see charts, and for everybody: {quantity: {min, mean, max, last}} of cells goes into `cells`. */
-function summaryTable(ctx, cells) {
-  const { h, t } = ctx;
-  const keys = ["min", "mean", "max", "last"];
-  const body = QUANTITIES.map(({ name }) => {
-    cells.set(name, Object.fromEntries(keys.map((key) => [key, h("td", { class: "n" }, "–")])));
-    return h("tr", null, h("th", { scope: "row" }, t(name)), Object.values(cells.get(name)));
-  });
-  const head = h("tr", null, h("th", { scope: "col" }, t("quantity")), keys.map((key) => h("th", { scope: "col", class: "n" }, t(key))));
-  const table = h("table", null, h("thead", null, head), h("tbody", null, body));
-  return h("section", { class: "card" }, h("h2", null, t("summary")), h("div", { class: "table-wrap", tabindex: "0", role: "region", "aria-label": t("summary") }, table));
 }

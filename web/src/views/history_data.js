@@ -189,8 +189,8 @@ function measured(message, hundredths) {
   };
 }
 
-/** Fetch what is wanted: rows, filled while they arrive; `arrived(rows)` is called now and then. */
-export async function load(api, want, arrived) {
+/** Fetch what is wanted: rows, filled while they arrive; `arrived(rows)` is called now and then, and may end it with false. */
+export async function load({ api, ApiError }, want, arrived) {
   const rows = new Rows(want);
   const bounds = [want.resolution !== "live" && "from=" + Math.max(0, Math.floor(want.from * 1000))];
   if (want.to !== Infinity) bounds.push("to=" + Math.ceil(want.to * 1000));
@@ -202,12 +202,17 @@ export async function load(api, want, arrived) {
   let head = null;
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(() => {
+      throw new ApiError(0, "NO_ANSWER", "The gateway does not answer", "");
+    });
     const lines = (rest + (value ? decoder.decode(value, { stream: true }) : "")).split("\r\n");
     rest = lines.pop();
     if (head === null && lines.length) head = lines.shift();
     if (lines.length) rows.lines(head, lines);
     if (done) return rows;
-    if (lines.length) arrived(rows);
+    if (lines.length && !arrived(rows)) {
+      reader.cancel();
+      return rows;
+    }
   }
 }

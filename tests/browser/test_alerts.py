@@ -1,0 +1,173 @@
+"""Alerts: live ones and how they are acknowledged, the log in pages, statistics, the form with good and bad input, errors."""
+
+import json
+import re
+
+import pytest
+
+from tests.browser.conftest import axe, overflow, shot, until
+from tests.integration.parts import wait_for
+
+ENTRIES = [
+    {
+        "alert_id": 100 - i, "type": 1, "severity": i % 3, "status": 2, "message": f"Alert number {i}",
+        "timestamp_ms": 1_700_000_000_000 - 60_000 * i, "ack_timestamp_ms": None,
+        "clear_timestamp_ms": 1_700_000_005_000 - 60_000 * i,
+    }
+    for i in range(45)
+]  # fmt: skip
+
+
+def configure(running, **values):
+    assert running.http("/api/alerts/config", "POST", values).status == 200
+
+
+def ours(running):
+    """{id: status} of the active alerts that `warm` has raised; a busy machine may have raised others."""
+    found = running.http("/api/alerts/active").json["alerts"]
+    return {alert["alert_id"]: alert["status"] for alert in found if alert["type"] in (1, 5)}
+
+
+def end(running):
+    configure(running, temperature_max_c=60, pack_volt_high_enabled=False)
+    wait_for(lambda: not ours(running), 15, "they are over")
+
+
+@pytest.fixture
+def warm(running):
+    """Two alerts are raised while a test runs."""
+    configure(running, debounce_sec=0)
+
+    def raise_them():
+        configure(running, temperature_max_c=5, pack_volt_high_enabled=True, pack_voltage_max_mv=46_000)
+        wait_for(lambda: len(ours(running)) == 2, 15, "two alerts")
+
+    yield raise_them
+    end(running)
+    configure(running, debounce_sec=60)
+
+
+def test_alerts_come_live_and_are_acknowledged(running, open_page, warm):
+    page = open_page("#/alerts")
+    page.wait_for_selector(".config form")
+    warm()
+    number, other = ours(running)
+    item = ".active li[data-id='%d']"
+    for one in (number, other):
+        page.wait_for_selector(item % one, timeout=5000)
+    items = page.locator(".active li")
+    assert page.inner_text("#alert-count") == str(items.count())
+    page.click(item % number + " >> button")
+    page.wait_for_selector(item % number + " >> text=acknowledged")
+    assert ours(running) == {number: 1, other: 0}
+    shot(page, "alerts-active")
+    page.click("text=Acknowledge all")
+    wait_for(lambda: items.locator("button").count() == 0, 5, "all are acknowledged")
+    assert page.locator("button", has_text="Acknowledge all").is_disabled()
+    assert ours(running) == {number: 1, other: 1}
+    until(page, "() => /acknowledged after/.test(document.querySelector('.log').textContent)", seconds=8)
+    end(running)
+    wait_for(lambda: not page.locator(item % number).count() and not page.locator(item % other).count(), 5, "they go")
+    until(page, "() => /over after/.test(document.querySelector('.log').textContent)", seconds=8)
+
+
+def test_the_log_has_pages(running, open_page):
+    page = open_page(wait=True)
+
+    def answer(route):
+        limit, offset = (int(re.search(rf"{name}=(\d+)", route.request.url)[1]) for name in ("limit", "offset"))
+        body = {"alerts": ENTRIES[offset : offset + limit], "total": len(ENTRIES), "limit": limit, "offset": offset}
+        route.fulfill(status=200, content_type="application/json", body=json.dumps(body))
+
+    page.route("**/api/alerts/history*", answer)
+    page.goto("/#/alerts")
+    page.wait_for_selector("text=1–20 of 45")
+    newer, older = page.locator("button", has_text="Newer"), page.locator("button", has_text="Older")
+    assert newer.is_disabled() and page.locator(".log tbody tr").count() == 20
+    older.click()
+    page.wait_for_selector("text=21–40 of 45")
+    older.click()
+    page.wait_for_selector("text=41–45 of 45")
+    assert older.is_disabled() and page.locator(".log tbody tr").count() == 5
+    assert "Alert number 44" in page.locator(".log tbody tr").last.inner_text()
+    assert "over after 5" in page.locator(".log tbody tr").last.inner_text()
+    newer.click()
+    page.wait_for_selector("text=21–40 of 45")
+
+
+def test_statistics_and_clearing_the_log(running, open_page, warm):
+    warm()
+    end(running)
+    page = open_page("#/alerts")
+    total = running.http("/api/alerts/statistics").json["total_alerts"]
+    until(page, "(total) => document.querySelector('.figures dd').textContent === String(total)", total)
+    page.click("text=Clear log")
+    assert re.search(r"All \d+ entries", page.inner_text("dialog")) and "for good" in page.inner_text("dialog")
+    page.click("dialog >> text=Cancel")
+    assert running.http("/api/alerts/statistics").json["total_alerts"] == total
+    page.click("text=Clear log")
+    page.click("dialog button.danger")
+    page.wait_for_selector(".toast >> text=entries deleted")
+    assert running.http("/api/alerts/statistics").json["total_alerts"] < total - 1
+
+
+def test_the_form_takes_good_and_refuses_bad_input(running, open_page):
+    page = open_page("#/alerts", allow=("Failed to load resource",))
+    field = page.locator("#alert-cell_voltage_max_mv")
+    field.wait_for()
+    assert float(field.input_value()) == running.http("/api/alerts/config").json["cell_voltage_max_mv"] / 1000
+    save = page.locator(".config button.primary")
+    assert save.is_disabled()
+    sent = []
+    page.on("request", lambda request: sent.append(request.post_data) if request.method == "POST" else None)
+    for bad in ("9.9", "", "0.1"):
+        field.fill(bad)
+        save.click()
+        said = page.inner_text("#alert-cell_voltage_max_mv-said")
+        assert said == "Enter a number from 0.5 to 5 V" and field.get_attribute("aria-invalid") == "true"
+    assert not sent
+    page.evaluate("location.hash = '#/cells'")
+    page.wait_for_selector("dialog >> text=Leave without saving?")
+    page.click("dialog >> text=Stay here")
+    field.fill("3.7")
+    page.click("label:has(#alert-soc_low_enabled)")
+    save.click()
+    page.wait_for_selector("text=Alert settings saved")
+    assert json.loads(sent[-1]) == {"cell_voltage_max_mv": 3700, "soc_low_enabled": True}
+    found = running.http("/api/alerts/config").json
+    assert found["cell_voltage_max_mv"] == 3700 and found["soc_low_enabled"] is True
+    page.fill("#alert-temperature_max_c", "-10")  # in its range, but below the minimum
+    save.click()
+    wait_for(lambda: page.get_attribute("#alert-temperature_min_c", "aria-invalid") == "true", 5, "the API says no")
+    assert "must be below" in page.inner_text("#alert-temperature_min_c-said")
+    assert "Invalid configuration" in page.inner_text(".config form > .said")
+    assert running.http("/api/alerts/config").json["temperature_max_c"] != -10
+    page.click("text=Undo changes")
+    assert page.input_value("#alert-temperature_max_c") != "-10" and save.is_disabled()
+    configure(running, cell_voltage_max_mv=3650, soc_low_enabled=False)
+
+
+def test_what_the_api_refuses_is_shown(running, open_page):
+    page = open_page(wait=True, allow=("Failed to load resource",))
+    body = json.dumps({"error": "Service unavailable", "code": "NOT_AVAILABLE", "details": "no alerts here"})
+    page.route("**/api/alerts/**", lambda r: r.fulfill(status=503, content_type="application/json", body=body))
+    page.goto("/#/alerts")
+    wait_for(lambda: page.locator("#view-alerts .trouble", has_text="no alerts here").count() == 3, 10, "in each part")
+    page.unroute("**/api/alerts/**")
+    for _ in range(3):
+        page.locator("#view-alerts .trouble button").first.click()
+        page.wait_for_timeout(300)
+    wait_for(lambda: page.locator("#view-alerts .trouble").count() == 0, 10, "after another try")
+
+
+@pytest.mark.parametrize(
+    "lang, theme, size", [("fr", "dark", (360, 780)), ("en", "light", (1920, 1080)), ("fr", "light", (1280, 800))]
+)
+def test_phone_and_wall_in_two_languages(running, open_page, lang, theme, size):
+    page = open_page("#/alerts", lang=lang, theme=theme, size=size)
+    page.wait_for_selector("#alert-soc_max_percent")
+    page.wait_for_selector(".log tbody tr, .log :text('vide'), .log :text('empty')", state="attached")
+    assert page.inner_text("#title") == {"fr": "Alertes", "en": "Alerts"}[lang]
+    assert overflow(page) == 0
+    shot(page, f"alerts-{size[0]}-{lang}-{theme}")
+    assert axe(page) == ""
