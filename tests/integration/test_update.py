@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests import bundles
-from tests.integration.parts import Parts, wait_for
+from tests.integration.parts import Failed, Parts, wait_for
 from tools.package import bundle as packed
 from tools.processes import HOST_BUILD, REBOOT
 
@@ -364,6 +364,29 @@ def test_not_while_the_last_update_is_on_trial(parts):
     assert complete(parts.root / "slot_a")
     wait_for(lambda: not gateway.http("/api/ota").json["trial"], 20, "the confirmation")
     assert upload(gateway, application("3.0.0")).json["partition"] == "slot_a"
+
+
+def test_update_that_crashes_is_rolled_back(parts):
+    """It fails when it is imported: three starts, then the old application, which says why."""
+    gateway = parts.start_gateway(own_root=True)
+    assert gateway.http("/api/config", "POST", {"charge_rebulk_soc": 71}).status == 200
+    files = bundles.slot_files(HOST_BUILD / "slot_a")
+    files["firmware/start.py"] = b"raise RuntimeError('broken')\n"  # goes before start.mpy
+    assert upload(gateway, bundles.bundle(files, version="6.6.6")).status == 200
+    gateway.http("/api/system/restart", "POST", {"target": "gateway", "delay_ms": 0})
+    assert gateway.child.wait(10) == REBOOT
+    for _ in range(3):
+        with pytest.raises(Failed, match="ended with 1"):
+            parts.start_gateway(own_root=True, reset_cause="HARD")
+    gateway = parts.start_gateway(own_root=True, reset_cause="HARD")
+    state = gateway.http("/api/ota").json
+    assert (
+        state["running"] == "slot_a"
+        and state["failed"]["version"] == "6.6.6"
+        and "3 boots" in state["failed"]["reason"]
+    )
+    assert gateway.http("/api/config").json["charge"]["rebulk_soc"] == 71
+    assert upload(gateway, application("7.0.0")).json["partition"] == "slot_b"
 
 
 def test_update_where_memory_is_short(parts):
