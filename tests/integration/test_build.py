@@ -12,6 +12,7 @@ import zlib
 
 import pytest
 
+from tests.integration.snapshot import snapshot
 from tools.build import ROOT
 from tools.manifest import application_version, files_of
 
@@ -29,14 +30,8 @@ LANGUAGES = ({"TZ": "UTC", "LC_ALL": "C"}, {"TZ": "Asia/Kolkata", "LC_ALL": "C.U
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Two directories with the same sources, built."""
-    first = tmp_path_factory.mktemp("one") / "a"
+    first = snapshot(tmp_path_factory.mktemp("one") / "a")
     second = tmp_path_factory.mktemp("two") / "somewhere" / "else"
-    skip = shutil.ignore_patterns("__pycache__", "*.new")
-    first.mkdir()
-    for name in ("firmware", "tools", "lib", "web"):
-        shutil.copytree(ROOT / name, first / name, ignore=skip)
-    for path in ROOT.glob("*.py"):
-        shutil.copy(path, first)
     shutil.copytree(first, second, copy_function=shutil.copyfile)  # with new times
     for path in second.rglob("*"):
         os.utime(path, (1_000_000_000, 1_000_000_000))

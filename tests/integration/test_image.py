@@ -1,6 +1,7 @@
 """The image of the file system boots and serves what build/host serves; those of the chips hold the same application."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from littlefs import LittleFS
 
 from tests.integration.parts import Gateway, wait_for
+from tests.integration.snapshot import snapshot
 from tools.budgets import _INLINE, resident
 from tools.build import ROOT
 from tools.check_imports import imports
@@ -31,12 +33,13 @@ SHAPE = (
 
 
 @pytest.fixture(scope="module")
-def builds():
-    """build/host and build/CHIP of every chip, as new as the sources."""
+def builds(tmp_path_factory):
+    """{chip: directory} of a build of every chip from the same sources."""
+    root = snapshot(tmp_path_factory.mktemp("builds") / "root")
     command = [sys.executable, "-m", "tools.build", "--all"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": ""}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    return {name: ROOT / "build" / name for name in ("host", *CHIP_NAMES)}
+    return {name: root / "build" / name for name in ("host", *CHIP_NAMES)}
 
 
 def read_image(data):
@@ -64,9 +67,9 @@ def shape(value):
     return type(value).__name__
 
 
-def answers(gateway):
+def answers(gateway, build):
     exact = {path: gateway.http(path).body for path in EXACT}
-    for name in sorted(files_of(ROOT / "build" / "host" / "slot_a" / "www")):
+    for name in sorted(files_of(build / "slot_a" / "www")):
         exact["/" + name.removesuffix(".gz")] = gateway.http("/" + name.removesuffix(".gz")).body
     return exact, {path: (reply := gateway.http(path)).status and shape(reply.json) for path in SHAPE}
 
@@ -76,29 +79,30 @@ def test_the_host_image_boots_and_serves_the_same(parts, builds, tmp_path):
     parts.start_can()
     parts.gx()
     (parts.data / "mac").write_bytes(bytes.fromhex(MAC))
-    gateway = parts.start_gateway()
+    options = ["--uart", parts.uart_url, "--can", parts.can_url, "--port", "0"]
 
     def settled():
-        limits = gateway.http("/api/can/limits").json
-        return parts.gateway.status()["battery"]["status"] != "DISCONNECTED" and limits["cvl_v"] is not None
+        status = parts.gateway.status()
+        limits = parts.http("/api/can/limits").json
+        return status["battery"]["status"] != "DISCONNECTED" and limits["cvl_mv"] is not None
 
-    wait_for(settled, 40, "limits")
-    wanted = answers(gateway)
-    gateway.child.stop()
+    def ask(name, command):
+        child = parts.start(name, [micropython(), "-X", "heapsize=8M", *command], cwd=builds["host"])
+        parts.gateway = Gateway(child)
+        wait_for(settled, 40, f"limits of the {name}")
+        return answers(parts.gateway, builds["host"]), child
 
+    wanted, child = ask("gateway", ["main.py", *options, "--data", parts.data])
+    child.stop()
     path = tmp_path / "host.img"
     path.write_bytes(image(builds["host"], 2 * MB)[0])
-    child = parts.start("image", [micropython(), "-X", "heapsize=8M", DRIVER, path, MAC,
-                                  "--uart", parts.uart_url, "--can", parts.can_url, "--port", "0"])  # fmt: skip
-    parts.gateway = gateway = Gateway(child)
-    wait_for(settled, 40, "limits of the gateway from the image")
-    found = answers(gateway)
+    found, child = ask("image", [DRIVER, path, MAC, *options])
     assert found[1] == wanted[1]
     for name, body in wanted[0].items():
         assert found[0][name] == body, name
     # it writes into its image: what it was given survives a look from inside
-    assert gateway.http("/api/config", "POST", {"system": {"hostname": "from-image"}}).status == 200
-    assert gateway.http("/api/config").json["system"]["hostname"] == "from-image"
+    assert parts.http("/api/config", "POST", {"system": {"hostname": "from-image"}}).status == 200
+    assert parts.http("/api/config").json["system"]["hostname"] == "from-image"
 
 
 @pytest.mark.parametrize("chip", CHIP_NAMES)
