@@ -185,7 +185,7 @@ class Frames {
   drawCounters() {
     const { ctx } = this;
     const all = [...this.ids].sort(([a], [b]) => (a < b ? -1 : 1));
-    if (all.length !== this.rows.children.length) this.rows.replaceChildren(...all.map(([key, { frame }]) => this.counter(key, frame)));
+    if (all.length !== this.rows.children.length) this.rows.replaceChildren(...all.map(([, { frame }]) => this.counter(frame)));
     for (const [i, [, { frame, count, stamps }]] of all.entries()) {
       const [button, , , total, period, last] = [...this.rows.children[i].children];
       const intervals = stamps.length - 1;
@@ -197,14 +197,14 @@ class Frames {
     }
   }
 
-  counter(key, frame) {
+  counter(frame) {
     const { h } = this;
     const only = () => {
       this.id.value = this.wanted?.ids.length === 1 && this.wanted.ids[0] === frame.key ? "" : frame.key;
       this.filter();
     };
     const button = h("button", { type: "button", class: "mono", "aria-label": this.t("only", { id: frame.id }), onclick: only }, frame.id);
-    return h("tr", { dataset: { key } }, h("td", null, button), h("td", null, h("b", { title: this.t(frame.direction) }, frame.direction)), h("td", null, frame.name), h("td", { class: "n" }), h("td", { class: "n" }), h("td", { class: "last quiet" }));
+    return h("tr", { dataset: { key: frame.key } }, h("td", null, button), h("td", null, h("b", { title: this.t(frame.direction) }, frame.direction)), h("td", null, frame.name), h("td", { class: "n" }), h("td", { class: "n" }), h("td", { class: "last quiet" }));
   }
 
   // -- keys, copy, download --------------------------------------------------------------------------------------------
