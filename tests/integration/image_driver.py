@@ -49,7 +49,7 @@ os.mkdir("/data")
 with open("/data/mac", "wb") as file:
     file.write(unhexlify(mac))
 sys.path[:] = ["", ".frozen"]
-sys.argv[:] = ["main.py", *sys.argv[3:], "--data", "/data"]
+sys.argv[:] = ["main.py"] + sys.argv[3:] + ["--data", "/data"]
 with open("/main.py") as file:
     source = file.read()
 exec(source, {"__name__": "__main__"})
