@@ -99,8 +99,13 @@ class History {
     this.choose(range);
   }
 
+  busy(on) {
+    this.ctx.attr(this.area_, "aria-busy", String(on));
+  }
+
   failed(error, again) {
     if (error.name === "AbortError" || this.ctx.signal.aborted) return;
+    this.busy(false);
     this.tell("bad", this.t("failed", { text: this.ctx.errorText(error) }), again);
     this.ctx.text(this.readout, "–");
   }
@@ -122,6 +127,8 @@ class History {
   choose(range) {
     if (!this.live) return;
     this.range = remembered = range;
+    this.charts.pointAt(null);
+    this.pointed = null;
     const span = range === "live" ? this.live.interval * this.live.capacity : range;
     for (const [i, button] of [...this.ranges.children].entries()) button.setAttribute("aria-pressed", String(["live", ...RANGES][i] === range));
     if (this.ranges.firstChild.textContent === this.t("live")) this.fillRanges();
@@ -174,11 +181,13 @@ class History {
   stop() {
     this.turn++;
     this.loading = null;
+    this.busy(false);
   }
 
   async load(want) {
     const mine = ++this.turn;
     this.loading = want;
+    this.busy(true);
     let painted = 0;
     const first = !this.rows;
     const arrived = (rows) => {
@@ -194,6 +203,7 @@ class History {
       if (mine !== this.turn) return;
       this.rows = rows;
       this.loading = null;
+      this.busy(false);
       this.tell(this.now() < UNIX_S ? "warn" : "", this.now() < UNIX_S ? this.t("noclock") : "");
       if (this.following) this.toEnd();
       else this.draw();

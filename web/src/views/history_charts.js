@@ -45,7 +45,7 @@ function timeWords(ctx, relative) {
 export class Charts {
   /** `hear`: {select(from, to), whole(), cursor(index or null)}; `relative()`: times count from the start. */
   constructor(ctx, hear, relative) {
-    Object.assign(this, { ctx, hear, relative, uPlot: null, rows: null });
+    Object.assign(this, { ctx, hear, relative, uPlot: null, rows: null, selected: 0 });
     this.colours = {};
     this.words = timeWords(ctx, relative);
     this.plots = QUANTITIES.map((quantity) => this._figure(quantity));
@@ -139,7 +139,8 @@ export class Charts {
 
   _selected(u) {
     const { left, width } = u.select;
-    if (width < 6) return;
+    if (width < 6 || performance.now() - this.selected < 200) return; // the other charts tell the same selection
+    this.selected = performance.now();
     const [from, to] = [u.posToVal(left, "x"), u.posToVal(left + width, "x")];
     for (const plot of this.plots) plot.u?.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
     this.hear.select(from, to);
@@ -190,9 +191,10 @@ export class Charts {
     }
   }
 
-  /** Put the cursor of all charts on row `index`. */
+  /** Put the cursor of all charts on row `index`, null takes it away. */
   pointAt(index) {
     const { u } = this.plots[0];
+    if (index === null) return u.setCursor({ left: -10, top: -10 }, true, true);
     u.setCursor({ left: u.valToPos(this.rows.x[index], "x"), top: 1 }, true, true);
   }
 
