@@ -16,6 +16,7 @@
 //   api.get(path), api.post(path, body), api.put(path, body), api.delete(path)   JSON in and out; each may take options as last
 //           argument: {raw: true} gives the Response, {timeout: ms}, {headers}. Throw ApiError {status, code, message, details}; a 401
 //           asks for the password first and tries again. All end when the view is left (AbortError).
+//   api.authorization() is the header for a request of your own ("" without login); api.logIn(password) after it was set ("" logs out)
 //   attempt(work)   await work() ; shows the text of an error as a toast; gives undefined then. {quiet: true} in 2nd argument: throws nothing, shows nothing
 //   errorText(error)   the words for an error, to show it beside a field
 //   toast(text, kind)   kind "good", "bad" or ""
@@ -48,6 +49,8 @@ import { startTheme } from "./shell/theme.js";
 import { drawFrame, showLive, showRoute } from "./shell/frame.js";
 import { texts } from "./texts.js";
 
+const manage = async (name) => (await import("./views/manage.js"))[name]; // views in one file: each file costs flash
+
 const VIEWS = {
   overview: () => import("./views/overview.js"),
   cells: () => import("./views/cells.js"),
@@ -55,11 +58,11 @@ const VIEWS = {
   alerts: () => import("./views/alerts.js"),
   can: () => import("./views/can.js"),
   uart: () => import("./views/uart.js"),
-  mqtt: () => import("./views/mqtt.js"),
-  bms: () => import("./views/bms.js"),
-  settings: () => import("./views/settings.js"),
-  system: () => import("./views/system.js"),
-  setup: () => import("./views/setup.js"),
+  mqtt: () => manage("mqtt"),
+  bms: () => manage("bms"),
+  settings: () => manage("settings"),
+  system: () => manage("system"),
+  setup: () => manage("setup"),
 };
 
 const t = translator(texts);

@@ -96,5 +96,7 @@ export const onLogin = (dialog) => (ask = dialog);
 export function apiFor(signal) {
   const call = (method) => (path, body, options) => request(method, path, body, { signal, ...options });
   const send = (method) => (path, options) => request(method, path, undefined, { signal, ...options });
-  return { get: send("GET"), delete: send("DELETE"), post: call("POST"), put: call("PUT"), request };
+  const authorization = () => credential;
+  const logIn = (password) => setCredential(password ? credentialOf(password) : "");
+  return { get: send("GET"), delete: send("DELETE"), post: call("POST"), put: call("PUT"), request, authorization, logIn };
 }
