@@ -93,7 +93,7 @@ def test_a_month_is_few_rows_and_zoom_brings_detail(running, open_page):
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.5, y, steps=4)
     page.mouse.up()
-    wait_for(lambda: "step" not in asked[-1], 15, "finer samples of three days")
+    wait_for(lambda: page.evaluate("1") and "step" not in asked[-1], 15, "finer samples of three days")
     assert re.search(r"&from=(\d+)&to=(\d+)$", asked[-1])
     page.mouse.move(5, 5)
     wait_for(lambda: "means of 15 min" in readout(page), 15, "they are shown")
