@@ -12,7 +12,7 @@ from firmware.http.auth import Auth
 
 _UPLOAD_MAX = const(4 * 1024 * 1024)  # each handler has its own limit below this one
 _IDLE_MS = const(30_000)
-_IDLE_SHORT_MS = const(2_000)  # when memory is short
+_IDLE_SHORT_MS = const(500)  # when memory is short
 _HEAP_LOW = const(20 * 1024)
 _IDF_LOW = const(12 * 1024)
 

@@ -6,17 +6,14 @@ bounded queue.
 `state` is what the page shows besides the battery: one message at once, when something has changed, and each 10 s.
 """
 
-import json
 from micropython import const
 from firmware import bus as topics
 from firmware import lazy
-from firmware import live as field
 from firmware.http import ws
 
 _QUEUE = const(24)
 _STATE_MS = const(10_000)
 _CHANGED_MS = const(1_500)  # between two states, however much changes
-_SIZE = const(1400)  # about the bytes of a state
 
 # Topics of the queue besides those of the bus and of ws
 _WANT = const(-10)  # what the page asked for
@@ -25,55 +22,6 @@ _ALERTS = const(-12)
 
 _EVENTS = (topics.EVENT, topics.STATUS, topics.LINK, topics.POLL, topics.GX)
 _CHANGES = (topics.EVENT, topics.LINK, topics.GX, topics.LIMITS, topics.CAN_STATE, topics.CONFIG)
-
-
-def _tenths(value):
-    return None if value is None else value / 10
-
-
-def _battery(live):
-    """What telemetry does not say of the battery; null while it is gone."""
-    get = live.get if live.connected() else (lambda index: None)
-    setting = live.get
-    return {
-        "temperature_internal_c": _tenths(get(field.TEMP_INT)),
-        "temperature_external1_c": _tenths(get(field.TEMP_EXT1)),
-        "temperature_external2_c": _tenths(get(field.TEMP_EXT2)),
-        "soc_hundredths": get(field.SOC),
-        "balance_need": get(field.BALANCE_NEED),
-        "capacity_mah": setting(field.SET_CAPACITY),
-        "cell_full_mv": setting(field.SET_FULL),
-        "cell_empty_mv": setting(field.SET_EMPTY),
-        "cell_ov_mv": setting(field.SET_OV),
-        "cell_uv_mv": setting(field.SET_UV),
-        "cell_disbalance_mv": setting(field.SET_DISBALANCE),
-    }
-
-
-def state(app):
-    """The state message as pieces of JSON."""
-    parts = app.parts
-    board = parts.board
-    yield b'{"type":"state","timestamp_ms":%d,"uptime_ms":%d' % (board.epoch_ms(), board.uptime_ms())
-    sections = (
-        ("version", lambda: parts.version),
-        ("password_set", lambda: app.auth.password_set),
-        ("safe_mode", lambda: parts.safe_mode),
-        (
-            "bms",
-            lambda: {"connected": parts.live.connected(), "reason": parts.bms.reason if parts.bms else "safe mode"},
-        ),
-        ("battery", lambda: _battery(parts.live)),
-        ("wifi", board.network),
-        ("mqtt", lambda: lazy.once("http.status").mqtt_state(parts)),
-        ("can", lambda: parts.can and parts.can.status()),
-        ("limits", lambda: parts.can and parts.can.limits()),
-        ("history", lambda: parts.history is not None),
-    )
-    for name, make in sections:
-        yield b',"%s":' % name
-        yield json.dumps(make()).encode()
-    yield b"}"
 
 
 class Page:
@@ -114,7 +62,7 @@ class Page:
         if topic == _WANT:
             return self._want(payload)
         if topic == _STATE:
-            return ws.frame_of(state(self._app), _SIZE)
+            return lazy.once("http.page_state").frame(self._app)
         if topic in _CHANGES:
             self._changed = True
         if topic in _EVENTS:

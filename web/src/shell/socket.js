@@ -1,7 +1,5 @@
 // The page's one WebSocket, /ws/page. It carries the streams that somebody listens to, is closed while the page is hidden, and
 // connects again by itself. `link` is "wait", "live", "lost", "full" (too many pages on this gateway) or "paused".
-import { request } from "./api.js";
-
 const RETRY_MS = [300, 1000, 2000, 4000, 8000];
 const SILENT_MS = 6000; // telemetry comes each second: no message for so long means that the network is gone
 const PING_MS = 15000;
@@ -96,12 +94,12 @@ function drop(why) {
   retry = setTimeout(connect, wait * (0.8 + Math.random() * 0.4));
 }
 
-/** Why was the socket refused? A gateway that answers otherwise has no place for one more. */
+/** Why was the socket refused? A gateway that answers has no place for one more. What is asked for is not there: that loads nothing. */
 async function closed(opened) {
   drop(opened ? "lost" : link === "full" ? "full" : "lost");
   if (opened || tries < 2) return;
   try {
-    await request("GET", "/api/auth/status", undefined, { timeout: 4000 });
+    await fetch("/api/none", { method: "HEAD", cache: "no-store" });
     if (!socket || socket.readyState !== WebSocket.OPEN) setLink("full");
   } catch {
     if (link !== "live" && link !== "paused") setLink("lost");
