@@ -14,7 +14,7 @@ _LENGTH_DIGITS = const(8)
 # The headers that anything here looks at; the others are read and forgotten
 _KEPT = (
     " host origin authorization content-length content-type connection upgrade sec-websocket-key sec-websocket-version"
-    " expect if-none-match "
+    " expect if-none-match x-requested-with "
 )
 
 

@@ -31,6 +31,7 @@ def alone(host_build):
 
 
 def test_it_shows_what_the_api_says(running, open_page):
+    running.gx()  # somebody acknowledges on CAN, so limits are sent
     page = open_page()
     battery = running.gateway.status()["battery"]
     wait_for(lambda: abs(float(page.inner_text(".soc .value")) - battery["soc_percent"]) <= 1, 5, "SoC")

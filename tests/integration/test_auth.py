@@ -91,6 +91,19 @@ def test_reads_can_be_protected(gateway):
         assert "battery_data" in socket.recv(10)
 
 
+def test_our_page_asks_for_the_password_itself(gateway):
+    """With WWW-Authenticate a browser opens its own box, and the page's request hangs behind it."""
+    assert gateway.http("/api/auth/check").status == 403  # there is none to check
+    set_password(gateway)
+    asked = gateway.http("/api/auth/check", headers=basic("wrong"))
+    assert asked.status == 401 and asked.headers["WWW-Authenticate"].startswith("Basic ")
+    page = {"X-Requested-With": "page"}
+    asked = gateway.http("/api/auth/check", headers={**basic("wrong"), **page})
+    assert asked.status == 401 and asked.headers["WWW-Authenticate"] is None
+    assert gateway.http("/api/auth/check", headers={**basic(PASSWORD), **page}).status == 200
+    assert gateway.http("/api/auth/password", "DELETE", None, basic(PASSWORD)).status == 200
+
+
 def test_guessing_is_locked(gateway):
     set_password(gateway)
     for wrong in range(5):
