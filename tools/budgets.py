@@ -13,13 +13,12 @@ KB = 1024
 # Modules that stay loaded from the start on, nobody connected, MQTT off: their code takes heap for ever. Everything else is
 # loaded when it is needed and dropped. tests/integration/test_resident.py compares this with sys.modules of a running gateway.
 _EVERYWHERE = """
-    firmware/__init__ firmware/app firmware/alerts/__init__ firmware/bms/__init__ firmware/board/__init__ firmware/can/__init__
-    firmware/config/__init__ firmware/history/__init__ firmware/history/energy firmware/history/history firmware/http/__init__
-    firmware/mqtt/__init__ firmware/mqtt/mqtt firmware/system/__init__ lib/microdot/__init__ lib/microdot/microdot
+    firmware/__init__ firmware/app firmware/alerts firmware/bms firmware/board firmware/can firmware/history_energy
+    firmware/history_history firmware/http firmware/mqtt_mqtt lib/microdot/__init__ lib/microdot/microdot
 """
-_ON_HOSTS = "firmware/board/host firmware/board/hostport firmware/can/slcan"
+_ON_HOSTS = "firmware/board_host firmware/board_hostport firmware/can_slcan"
 _ON_BOARDS = (
-    "firmware/board/esp32 firmware/can/twai firmware/can/twai_chips firmware/can/twai_queue firmware/can/twai_regs"
+    "firmware/board_esp32 firmware/can_twai firmware/can_twai_chips firmware/can_twai_queue firmware/can_twai_regs"
 )
 
 _INLINE = 128  # a file up to this size lies in its directory (tools/package.py)

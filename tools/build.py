@@ -2,8 +2,8 @@
 
     build/CHIP/boot.py, main.py            as they are
     build/CHIP/rescue.mpy                  the page for when no slot is sound (tools/rescue.py)
-    build/CHIP/slot_a/firmware/**.mpy      ours, shortened (tools/inline.py, minify.py), modules merged (bundle.py);
-                                           viper files for the chip's family
+    build/CHIP/slot_a/firmware/*.mpy       ours, shortened (tools/inline.py, minify.py), modules merged (bundle.py), all in one
+                                           directory (flat.py); viper files for the chip's family
     build/CHIP/slot_a/lib/**.mpy           third-party
     build/CHIP/slot_a/www/*.gz             the page, bundled and gzipped (tools/web.py)
     build/CHIP/slot_a/manifest.json        version, chip, hashes (tools/manifest.py)
@@ -29,6 +29,7 @@ from tools import budgets, rescue, web
 from tools.bundle import bundle
 from tools.chips import CHIPS
 from tools.deps import device_packages
+from tools.flat import flatten
 from tools.inline import apply, inline_tree, module_name
 from tools.manifest import FILE as MANIFEST
 from tools.manifest import manifest
@@ -110,17 +111,17 @@ def compile_firmware(compiler, slot):
     sizes = {}
     sources = inline_tree(ROOT / "firmware", ROOT)
     del sources[rescue.PATH]  # lies beside the slots
-    names = {path: module_name(path, ROOT) for path in sources}
+    sources, names = flatten(sources, {path: module_name(path, ROOT) for path in sources})
     sources = bundle(minify(sources, names, apply), names)
     for path, source in sources.items():
-        out = (slot / path.relative_to(ROOT)).with_suffix(".mpy")
-        if str(out.relative_to(slot)).startswith(compiler.chip.left_out):
+        place = f"{names[path].replace('.', '/')}.mpy" if "." in names[path] else f"{names[path]}/__init__.mpy"
+        if not source.strip() or place.startswith(compiler.chip.left_out):
             continue
-        compiler.compile(source, out, names[path], 3)
-        sizes[str(out.relative_to(slot))] = out.stat().st_size
+        compiler.compile(source, slot / place, names[path], 3)
+        sizes[place] = (slot / place).stat().st_size
     for path in sorted((ROOT / "firmware").rglob("*")):
         if path.suffix in DATA_SUFFIXES:
-            out = slot / path.relative_to(ROOT)
+            out = slot / "firmware" / "_".join(path.relative_to(ROOT / "firmware").parts)
             put(out, path.read_bytes())
             sizes[str(out.relative_to(slot))] = out.stat().st_size
     return sizes

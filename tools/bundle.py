@@ -13,6 +13,7 @@ import ast
 import re
 from collections import defaultdict
 
+from tools.flat import flat
 from tools.minify import _shorts
 from tools.scopes import Scopes
 
@@ -242,23 +243,23 @@ def _imported(tree):
 def _check_strings(name, tree, home):
     """Refuse when module `name` loads or drops a member of a bundle by its name."""
     asked = set()
-    package = name.rpartition(".")[0]
+    room = name.partition("_")[0] + "_" if "_" in name else name.rpartition(".")[0] + "."
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _BY_NAME:
             asked |= {f"firmware.{part.value}" for part in node.args if isinstance(part, ast.Constant)}
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
-            asked |= {f"{package}.{part.value}" for part in node.value.elts if isinstance(part, ast.Constant)}
+            asked |= {f"{room}{part.value}" for part in node.value.elts if isinstance(part, ast.Constant)}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(" "):
-            asked |= {f"{package}.{leaf}" for leaf in _TABLE.findall(node.value)}
+            asked |= {f"{room}{leaf}" for leaf in _TABLE.findall(node.value)}
     if asked & home.keys():
         raise Refused(f"{name} loads {', '.join(sorted(asked & home.keys()))} by name: no member of a bundle can be")
 
 
 def bundle(sources, names):
-    """{path: source} with the BUNDLES in the place of their members. `names`: {path: dotted module name}."""
+    """{path: source} with the BUNDLES in the place of their members. `names`: {path: flat module name}, of tools/flat.py."""
     paths = {name: path for path, name in names.items()}
     table = {
-        f"firmware.{name}".rstrip("."): [f"firmware.{member}" for member in members.split()]
+        flat(f"firmware.{name}".rstrip(".")): [flat(f"firmware.{member}") for member in members.split()]
         for name, members in BUNDLES.items()
     }
     result = Bundler({names[path]: source for path, source in sources.items()}, table).result()

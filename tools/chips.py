@@ -21,8 +21,8 @@ class Chip:
 
 
 # Loaded on the other kind of machine only. MicroPython's official images have umqtt.simple (esp32_micropython facts 6).
-_ON_HOSTS_ONLY = ("firmware/board/host", "firmware/can/slcan", "lib/umqtt/")
-_ON_BOARDS_ONLY = ("firmware/board/esp32", "firmware/can/twai")
+_ON_HOSTS_ONLY = ("firmware/board_host", "firmware/can_slcan", "lib/umqtt/")
+_ON_BOARDS_ONLY = ("firmware/board_esp32", "firmware/can_twai")
 
 CHIPS = {
     chip.name: chip

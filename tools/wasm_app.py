@@ -65,8 +65,8 @@ class Machine:
 
     def prepare(self):
         from firmware.app import App
-        from firmware.board.esp32 import Esp32
-        from firmware.can import twai_chips, twai_regs
+        from firmware.board_esp32 import Esp32
+        from firmware import can_twai_chips as twai_chips, can_twai_regs as twai_regs
 
         import network
 

@@ -9,7 +9,7 @@ class Texts:
     """Holds the file of one language (2 KB) as long as it is used."""
 
     def __init__(self, language):
-        with open("%s/%s.txt" % (__file__.rsplit("/", 1)[0], language)) as file:
+        with open("%s%s.txt" % (__file__.rsplit("texts.", 1)[0], language)) as file:
             self._text = "\n" + file.read()
 
     def _find(self, key):

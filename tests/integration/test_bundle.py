@@ -8,6 +8,7 @@ import types
 import pytest
 from tools.build import ROOT
 from tools.bundle import BUNDLES, Bundler, Refused, bundle
+from tools.flat import flat, flatten
 from tools.inline import apply, inline_tree, module_name
 from tools.minify import minify
 from tools.scopes import Scopes
@@ -129,10 +130,10 @@ def test_a_module_that_is_loaded_by_name_is_no_member():
 
 def test_every_name_of_the_bundles_is_defined():
     sources = inline_tree(ROOT / "firmware", ROOT)
-    names = {path: module_name(path, ROOT) for path in sources}
+    sources, names = flatten(sources, {path: module_name(path, ROOT) for path in sources})
     result = bundle(minify(sources, names, apply), names)
     texts = {names[path]: text for path, text in result.items()}
-    homes = {f"firmware.{name}".rstrip(".") for name in BUNDLES}
+    homes = {flat(f"firmware.{name}".rstrip(".")) for name in BUNDLES}
     found = {home: Scopes(ast.parse(texts[home])) for home in homes}
     for home, scopes in found.items():
         assert not scopes.uses.keys() - scopes.bound - KNOWN, home

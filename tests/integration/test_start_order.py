@@ -16,12 +16,11 @@ REQUIRED = (
     "firmware",
     "firmware.app",
     "firmware.start",
-    "firmware.system",
-    "firmware.system.health",
-    "firmware.system.slots",
+    "firmware.system_health",
+    "firmware.system_slots",
 )
 ROOMS = ("firmware.board", "firmware.bms", "firmware.can", "firmware.config")
-NEVER = ("firmware.http", "firmware.alerts", "firmware.history", "firmware.mqtt", "firmware.net.", "microdot")
+NEVER = ("firmware.http", "firmware.alerts", "firmware.history", "firmware.mqtt", "firmware.net_", "microdot")
 
 
 def test_only_what_is_required_before_the_first_frame(parts):
