@@ -4,7 +4,7 @@ import { list } from "./form.js";
 /** The form that sets the admin password; `done()` when it was set. */
 export function passwordForm(ctx, isSet, done) {
   const { h, t, api } = ctx;
-  const input = (id) => h("input", { type: "password", id, autocomplete: "new-password", minlength: 8, maxlength: 64, required: true, "aria-describedby": id + "-said" });
+  const input = (id) => h("input", { type: "password", id, autocomplete: "new-password", "aria-describedby": id + "-said" });
   const [first, second] = [input("password-new"), input("password-again")];
   const [said, saidAgain] = [h("small", { id: "password-new-said" }, t("password.hint")), h("small", { id: "password-again-said" })];
   const go = h("button", { class: "primary" }, t(isSet ? "password.change" : "form.password"));

@@ -7,7 +7,7 @@ const SECTIONS = [
   ["", ["broker_uri", "port", "username", "password", "client_id", "keepalive", "default_qos", "retain"]],
   ["tls", ["ca_cert_path", "client_cert_path", "client_key_path", "verify_hostname"]],
   ["topics", ["topics.status", "topics.metrics", "topics.config", "topics.alerts"]],
-  ["can", ["can_raw_enabled", "topics.can_raw", "can_decoded_enabled", "topics.can_decoded", "can_ready_enabled", "topics.can_ready"]],
+  ["can", ["can_raw_enabled", "can_decoded_enabled", "can_ready_enabled", "topics.can_raw", "topics.can_decoded", "topics.can_ready"]],
   ["home", ["home_assistant.enabled", "home_assistant.prefix"]],
   ["commands", ["commands.acknowledge", "commands.limits", "commands.config", "commands.registers", "commands.restart_bms", "commands.restart_gateway", "override_timeout_s"]],
 ].map(([heading, keys]) => [heading && "head." + heading, keys.map((key) => "mqtt." + key)]);

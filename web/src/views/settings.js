@@ -37,7 +37,6 @@ export function mount(root, ctx) {
   );
   root.append(wall);
   ctx.dirty(() => [...forms].some((form) => form.differing().size > 0));
-  if (ctx.route.path[0]) ctx.h && setTimeout(() => document.getElementById("card-" + ctx.route.path[0])?.scrollIntoView(), 300);
 }
 
 function mountAgain(root, ctx) {

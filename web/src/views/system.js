@@ -139,5 +139,5 @@ function logCard(ctx) {
     draw();
     body.scrollTop = body.scrollHeight;
     ctx.every(FOLLOW_MS, () => follow.checked && ctx.attempt(read, { quiet: true }));
-  }, { height: 200 }); // prettier-ignore
+  });
 }
