@@ -15,7 +15,7 @@ def set_password(gateway):
 
 def log_in(page):
     """The page knows the password from now on."""
-    page.evaluate("value => sessionStorage.setItem('tinybms.login', value)", BASIC["Authorization"])
+    page.add_init_script(f"sessionStorage.setItem('tinybms.login', '{BASIC['Authorization']}')")
     page.reload()
     page.wait_for_selector("#link[data-state=live]")
 

@@ -165,6 +165,7 @@ def test_backup_and_restore(running, open_page, tmp_path):
     saved["config"]["charge"]["rebulk_soc"] = 77
     saved["config"]["system"]["hostname"] = "boat"
     restore(json.dumps(saved))
+    page.wait_for_selector("dialog tbody tr")
     lines = page.locator("dialog tbody tr").all_inner_texts()
     assert len(lines) == 2 and any("90 %" in line and "77 %" in line for line in lines), lines
     shot(page, "settings-restore", full=False)

@@ -109,7 +109,8 @@ function restartCard(ctx) {
 
 function logCard(ctx) {
   const { h, t, api } = ctx;
-  return card(ctx, "log", async (inner) => {
+  let asked = false;
+  const fill = async (inner) => {
     let lines = [];
     const body = h("ol", { class: "lines mono", tabindex: 0, "aria-label": t("card.log") });
     const level = h("select", { id: "log-level", onchange: () => draw() }, LEVELS.map((name) => h("option", { value: name, selected: name === "info" }, t("level." + name))));
@@ -126,12 +127,13 @@ function logCard(ctx) {
       if (end || follow.checked) body.scrollTop = body.scrollHeight;
     };
     const take = async () => ctx.toast((await copy([...body.children].map((line) => line.textContent).join("\n"))) ? t("log.copied") : t("log.nocopy"), "good");
-    try {
-      await read();
-    } catch (error) {
-      if (error.code !== "PASSWORD_REQUIRED") throw error;
-      return inner.replaceChildren(h("p", null, t("log.password"), " ", h("a", { href: "#/setup" }, t("form.password"))));
+    if (!api.authorization() && !asked) {
+      // nobody shall be asked for a password by just opening this view
+      const { password_set } = await api.get("/api/auth/status");
+      const ask = h("button", { type: "button", onclick: () => ((asked = true), ctx.attempt(() => fill(inner))) }, t("log.show"));
+      return inner.replaceChildren(h("p", null, t("log.password"), " ", password_set ? ask : h("a", { href: "#/setup" }, t("form.password"))));
     }
+    await read();
     inner.replaceChildren(
       h("div", { class: "form tools" }, h("label", { for: level.id }, t("log.level")), level, h("label", { class: "tick", for: follow.id }, follow, h("span", null, t("log.follow"))), h("button", { type: "button", onclick: () => ctx.attempt(read) }, t("log.read")), h("button", { type: "button", onclick: take }, t("log.copy"))),
       body,
@@ -139,5 +141,6 @@ function logCard(ctx) {
     draw();
     body.scrollTop = body.scrollHeight;
     ctx.every(FOLLOW_MS, () => follow.checked && ctx.attempt(read, { quiet: true }));
-  });
+  };
+  return card(ctx, "log", fill);
 }

@@ -52,7 +52,7 @@ export function updateCard(ctx) {
     ctx.text(phase, `${t("step." + step)} ${ctx.number(percent, 0, "%")}`);
   };
 
-  async function ready(version) {
+  async function ready({ version, partition }) {
     const restart = h("button", { type: "button", class: "primary", onclick: start }, t("update.restart"));
     const info = h("span", null, t("update.ready", { version }), " ");
     say("good", info, restart);
@@ -61,8 +61,10 @@ export function updateCard(ctx) {
       if (!(await ctx.attempt(() => api.post("/api/system/restart", { target: "gateway" })))) return;
       const now = await sayRestart(ctx, result);
       if (now && now !== "still") {
-        const good = now.version === version;
-        say(good ? "good" : "bad", t(good ? "update.runs" : "update.runsnot", { version: now.version }), " ", h("button", { type: "button", onclick: () => location.reload() }, t("update.reload")));
+        const slot = partition.startsWith("slot_"); // else MicroPython itself, whose bootloader decides
+        const good = !slot || now.slot === partition;
+        const runs = slot ? now.slots.versions[now.slot] : now.version;
+        say(good ? "good" : "bad", t(good ? "update.runs" : "update.runsnot", { version: runs }), " ", h("button", { type: "button", onclick: () => location.reload() }, t("update.reload")));
       }
     }
   }
@@ -84,7 +86,7 @@ export function updateCard(ctx) {
       const done = await upload(ctx, file, (percent) => show("RECEIVING", percent));
       bar.value = 100;
       ctx.text(phase, t("step.READY"));
-      ready(done.version);
+      ready(done);
     } catch (error) {
       if (ctx.signal.aborted) return;
       work.hidden = true;
@@ -114,7 +116,7 @@ export function updateCard(ctx) {
     );
     const ota = await ctx.attempt(() => api.get("/api/ota"), { quiet: true });
     if (!ota) return;
-    if (ota.reboot_required) ready(ota.version);
+    if (ota.reboot_required) ready(ota);
     else if (ota.state === "FAILED") say("bad", `${t("update.failed")}: ${ota.error}`);
   }, { height: 130 }); // prettier-ignore
 }
