@@ -97,8 +97,7 @@ class Board:
         return free
 
     def heap_min(self):
-        """The smallest `heap_free` that was seen."""
-        self.heap_free()
+        """The smallest `heap_free` that was seen. Does not look: that goes through the whole heap, 0.3 ms for 1 MB on a host."""
         return self._heap_min
 
     def family(self):

@@ -29,7 +29,7 @@ def register(app, parts):
         return reply(
             {
                 "uptime_ms": board.uptime_ms(),
-                "free_heap": board.heap_free(),
+                "free_heap": app.heap_free(),
                 "min_heap": board.heap_min(),
                 "task_count": len(parts.tasks.list()),
                 "wifi": board.network(),
@@ -46,7 +46,7 @@ def register(app, parts):
         return reply(
             {
                 "uptime_s": board.uptime_ms() // 1000,
-                "free_heap": board.heap_free(),
+                "free_heap": app.heap_free(),
                 "min_heap_ever": board.heap_min(),
                 "largest_free_block": board.largest_block(),
                 "tasks": {

@@ -15,6 +15,7 @@ _IDLE_MS = const(30_000)
 _IDLE_SHORT_MS = const(500)  # when memory is short
 _HEAP_LOW = const(20 * 1024)
 _IDF_LOW = const(12 * 1024)
+_LOOK_MS = const(50)  # a look at the free heap goes through all of it: not for each request of a burst
 
 # second part of /api/... = module. One text instead of dicts: it lies in memory all the time.
 _API = (
@@ -66,6 +67,8 @@ class Web(Microdot):
         self.sockets = 0  # WebSockets that are open
         self.bms_restarted = None  # uptime in ms of the last restart of the BMS
         self._modules = {}  # name: [routes, ticks of the last use]
+        self._free = 0  # bytes of heap, and ticks when that was looked at
+        self._looked = None
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
@@ -152,14 +155,23 @@ class Web(Microdot):
                 lazy.drop("http.ws")
                 lazy.drop("http.battery")
 
+    def heap_free(self):
+        """Bytes of free heap, as they were at most 50 ms ago."""
+        board = self.parts.board
+        now = board.ticks_ms()
+        if self._looked is None or not 0 <= board.ticks_diff(now, self._looked) < _LOOK_MS:
+            self._free, self._looked = board.heap_free(), now
+        return self._free
+
     def low_memory(self):
         """True when nothing new may be taken on. Collects garbage before it says so."""
         board = self.parts.board
         idf = board.idf_free()
         if idf is not None and idf < _IDF_LOW:
             return True
-        if board.heap_free() >= _HEAP_LOW:
+        if self.heap_free() >= _HEAP_LOW:
             return False
+        self._looked = None
         self.sweep(_IDLE_SHORT_MS)
         self.parts.forget()
         return board.heap_free() < _HEAP_LOW
