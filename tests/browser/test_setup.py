@@ -9,6 +9,12 @@ from tests.integration.parts import wait_for
 SIZES = {"phone": (360, 780), "wall": (1920, 1080)}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def gx(running):
+    """Somebody on the bus: without a GX nobody acknowledges, and the wiring is not done."""
+    return running.gx()
+
+
 def badges(page):
     return page.locator("#view-setup summary .badge").all_inner_texts()
 
