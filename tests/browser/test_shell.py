@@ -1,5 +1,7 @@
 """The dashboard's frame: navigation, languages, themes, connection, login."""
 
+import re
+
 import pytest
 
 from tests.browser.conftest import axe, overflow, shot, until
@@ -7,7 +9,7 @@ from tests.integration.parts import Parts, wait_for
 from tools.openapi import TARGET
 
 APP = (TARGET.parent / "src" / "app.js").read_text()
-VIEWS = [line.split(":")[0].strip() for line in APP.splitlines() if '() => import("./views/' in line]
+VIEWS = re.findall(r"^  (\w+): \(\) => (?:import|manage)\(", APP, re.MULTILINE)
 PASSWORD = "correct horse"
 
 

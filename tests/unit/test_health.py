@@ -1,4 +1,4 @@
-"""firmware/system/health.py: starts are counted, exceptions kept, three watchdog resets or crashes in ten minutes lead to safe mode."""
+"""firmware/system/health.py: starts, exceptions kept, safe mode after three watchdog resets or crashes in ten minutes."""
 
 import struct
 
