@@ -36,12 +36,28 @@ class Host(Board):
         hostinfo.make_dir(self.data_dir)
 
     def __getattr__(self, name):
-        """What is asked for rarely: `board.network()` is `network(board)` of hostinfo.py."""
+        """What is asked for rarely: `board.info()` is `info(board)` of hostinfo.py."""
         function = getattr(lazy.once("board.hostinfo"), name)
         return lambda *args: function(self, *args)
 
     def ticks_ms(self):
         return (time.ticks_ms() + self._ticks_offset) & _TICKS_MASK
+
+    def network(self):
+        """Not in hostinfo.py: each /api/status asks for it."""
+        if self.station:
+            return self.station.network()
+        return {
+            "connected": True,
+            "ssid": "host",
+            "rssi": 0,
+            "ip": "127.0.0.1" if self.http_host == "0.0.0.0" else self.http_host,
+            "gateway": "",
+            "netmask": "",
+            "mode": "host",
+            "ap_ssid": "",
+            "hostname": "",
+        }
 
     def start_watchdog(self):
         self._heartbeat = os.getenv("TINYBMS_HEARTBEAT")

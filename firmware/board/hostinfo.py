@@ -103,22 +103,6 @@ def radio(board):
     return network, int(os.getenv("TINYBMS_RADIO_DNS") or 53)
 
 
-def network(board):
-    if board.station:
-        return board.station.network()
-    return {
-        "connected": True,
-        "ssid": "host",
-        "rssi": 0,
-        "ip": "127.0.0.1" if board.http_host == "0.0.0.0" else board.http_host,
-        "gateway": "",
-        "netmask": "",
-        "mode": "host",
-        "ap_ssid": "",
-        "hostname": "",
-    }
-
-
 def dns_server(board):
     """Of the environment variable TINYBMS_DNS (ADDRESS:PORT), else the first server of /etc/resolv.conf."""
     address, _, port = (os.getenv("TINYBMS_DNS") or "").partition(":")

@@ -9,7 +9,15 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- bench: made by `make bench ARGS=--readme` -->", "<!-- end of bench -->"
 
 # Lines that are broken today, and why. A line that is broken and not here ends the run with exit code 1.
-KNOWN = {name: known.reason for name, known in budgets.KNOWN.items()}
+_LARGER = "parts larger than planned; takes fewer parts, or what start.py leaves out where memory is short"
+KNOWN = {name: known.reason for name, known in budgets.KNOWN.items()} | {
+    "resident heap, 64-bit port": _LARGER,
+    "resident heap, 32-bit port": _LARGER,
+    "of which data (what the parts make)": "objects, tasks and configuration are counted with the rings and buffers",
+    "requests of /api/status against a bare Microdot": (
+        "the bare one sends ready bytes; ours reads the figures anew: 12 KB of garbage, one and a half collections of the whole heap"
+    ),
+}
 
 
 @dataclass(frozen=True)
