@@ -3,7 +3,7 @@
     build/CHIP/boot.py, main.py            as they are
     build/CHIP/rescue.mpy                  the page for when no slot is sound (tools/rescue.py)
     build/CHIP/slot_a/firmware/*.mpy       ours, shortened (tools/inline.py, minify.py), modules merged (bundle.py), all in one
-                                           directory (flat.py); viper files for the chip's family
+                                           directory (flat.py), names of MicroPython's (names.py); viper files for the chip's family
     build/CHIP/slot_a/lib/**.mpy           third-party
     build/CHIP/slot_a/www/*.gz             the page, bundled and gzipped (tools/web.py)
     build/CHIP/slot_a/manifest.json        version, chip, hashes (tools/manifest.py)
@@ -34,6 +34,7 @@ from tools.inline import apply, inline_tree, module_name
 from tools.manifest import FILE as MANIFEST
 from tools.manifest import manifest
 from tools.minify import minify
+from tools.names import rename
 from tools.plain import plain
 from tools.trim import trim
 
@@ -106,14 +107,19 @@ def remove_strays(slot, parts):
             path.unlink()
 
 
-def compile_firmware(compiler, slot):
-    """All of firmware/ below `slot`: Python with constants put in, names shortened and modules merged; data files as they are."""
-    sizes = {}
+def merged():
+    """({path: source}, {path: name}) of firmware/ in one directory, constants put in, private names shortened, modules merged."""
     sources = inline_tree(ROOT / "firmware", ROOT)
     del sources[rescue.PATH]  # lies beside the slots
     sources, names = flatten(sources, {path: module_name(path, ROOT) for path in sources})
-    sources = bundle(minify(sources, names, apply), names)
-    for path, source in sources.items():
+    return bundle(minify(sources, names, apply), names), names
+
+
+def compile_firmware(compiler, slot):
+    """All of firmware/ below `slot`: Python with constants put in, names shortened and modules merged; data files as they are."""
+    sizes = {}
+    sources, names = merged()
+    for path, source in rename(sources, names).items():
         place = f"{names[path].replace('.', '/')}.mpy" if "." in names[path] else f"{names[path]}/__init__.mpy"
         if not source.strip() or place.startswith(compiler.chip.left_out):
             continue

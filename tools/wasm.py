@@ -4,7 +4,8 @@
 its .mpy, bytes of heap) and for what the parts take when they are made. Needs `make deps-dev`: the npm package and the Node that
 playwright brings along.
 
-What differs from a board: floats of 64 bits; viper functions are bytecode (on a board their machine code lies beside the heap);
+The table of names is reckoned as a board's, which has those of tools/rom_names.txt in its flash. What differs from a board:
+floats of 64 bits; viper functions are bytecode, 2 KB of it (on a board their machine code lies beside the heap);
 no sockets (tools/wasm_prelude.py). It collects garbage only between two calls from JavaScript.
 """
 
@@ -12,7 +13,9 @@ import argparse
 import ast
 import fcntl
 import functools
+import itertools
 import json
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -29,6 +32,7 @@ sys.path[:] = ["/slot", "/slot/lib", "/stand_ins", "/", "/host", ".frozen"]
 import prelude
 """
 _END = "\x1e"
+_ASYNCIO = 20  # names that asyncio of the board's firmware brings along
 
 
 class Failed(Exception):
@@ -87,7 +91,7 @@ def built():
 # -- what the running gateway keeps of its heap ------------------------------------------------------------------------
 
 COLLECT = "import gc; gc.collect()"
-USED = "print('used', gc.mem_alloc())"
+USED = "import micropython; print('used', gc.mem_alloc()); micropython.qstr_info()"
 START = ("import wasm_app", "machine = wasm_app.Machine()", COLLECT, USED)
 STEPS = {
     "app, log, live": "machine.prepare()",
@@ -106,7 +110,8 @@ def modules(files):
 def application():
     """Files of the gateway and of what it talks to here."""
     files = dict(built())
-    files["/host/wasm_app.py"] = TOOLS / "wasm_app.py"
+    for name in ("wasm_app.py", "rom_names.txt"):
+        files["/host/" + name] = TOOLS / name
     for name in ("tests/unit/bms_fakes.py", "tests/hardware_model/twai_model.py", "tests/__init__.py"):
         files["/" + name] = ROOT / name
     return files
@@ -117,14 +122,26 @@ def figures(printed):
     return [int(text.split()[1]) for text in printed if text.startswith("used")]
 
 
+def names_table(printed):
+    """Bytes that a board's table of names has: pieces of 20, 40, 80 ... names of seven bytes, as far as they are begun."""
+    counts = [int(found.group(1)) for found in re.finditer(r"n_qstr=(\d+)", "\n".join(printed))]
+    pieces = itertools.accumulate(20 << n for n in range(12))
+    number = next(n for n, total in enumerate(pieces) if total >= counts[-1] - counts[0] + _ASYNCIO)
+    return sum(16 + (20 << n) * 7 for n in range(number + 1)), counts[-1] - counts[0]
+
+
 def weigh(files, names):
     """Bytes of heap: ({module: bytes}, {what is made: bytes}, of everything together)."""
     steps = list(START)
     for step in [*(f"import {name}" for name in names), *STEPS.values()]:
         steps += [step, COLLECT, USED]
-    used = figures(run(files, steps))
+    printed = run(files, steps)
+    used = figures(printed)
     taken = [after - before for before, after in zip(used, used[1:])]
-    return dict(zip(names, taken)), dict(zip(STEPS, taken[len(names) :])), used[-1] - used[0]
+    made = dict(zip(STEPS, taken[len(names) :]))
+    table, count = names_table(printed)
+    made[f"table of {count} names"] = table
+    return dict(zip(names, taken)), made, used[-1] - used[0] + table
 
 
 def optional_parts(files):
@@ -139,6 +156,26 @@ def optional_parts(files):
 
     alone, names = gateway(99)
     return {"required parts": alone, **{name: gateway(number)[0] - alone for number, name in enumerate(names)}}
+
+
+# What somebody who looks at the gateway makes it load; firmware/start.py keeps room for the first two
+ASKED = {
+    "the page and its socket": "http_static http_ws http_ws_page http_telemetry http_page_state http_battery",
+    "GET /api/system/info": "http_system_api",
+    "view of the configuration": "http_config_api config_schema config_form",
+    "view of the history": "http_history_api history_reader",
+    "an update": "http_ota_api system_update system_bundle http_multipart",
+}
+
+
+def when_asked(files):
+    """{what is asked for: bytes of its modules}, one after the other in a gateway that runs with all parts."""
+    steps = [*START, *STEPS.values(), COLLECT, USED]
+    for names in ASKED.values():
+        there = [name for name in names.split() if f"/slot/firmware/{name}.mpy" in files]
+        steps += [*(f"import firmware.{name}" for name in there), COLLECT, USED]
+    used = figures(run(files, steps))[1:]
+    return dict(zip(ASKED, (after - before for before, after in zip(used, used[1:]))))
 
 
 def mpy_bytes(name):
@@ -166,6 +203,8 @@ def table(parts):
     yield f"{'= resident':42} {total:7}"
     for name, size in optional_parts(files).items() if parts else ():
         yield f"{'with its modules: ' + name:42} {size:7}"
+    for name, size in when_asked(files).items() if parts else ():
+        yield f"{'loaded for ' + name:42} {size:7}"
 
 
 def main():

@@ -43,6 +43,18 @@ class _Frames:
         return frame + bytes((crc & 0xFF, crc >> 8))
 
 
+def fill_table():
+    """Let the table of names hold what a board has in its flash, and room: it is weighed by itself (tools/wasm.py)."""
+    holder = _Frames()
+    with open("/host/rom_names.txt") as file:
+        for line in file:
+            if line[0] != "#":
+                for name in line.split():
+                    setattr(holder, name, None)
+    for i in range(1500):
+        setattr(holder, "filler%d" % i, None)
+
+
 class Machine:
     """The gateway in the steps that tools/wasm.py measures one by one."""
 
@@ -59,6 +71,7 @@ class Machine:
         for name in names:
             del sys.modules[name]
 
+        fill_table()
         self.port = FakeBms()
         self.frames = []  # ids that were sent on CAN
         self.regs = TwaiModel(RealClock())

@@ -1,10 +1,11 @@
 """What tools/minify.py and tools/trim.py do to sources before they are compiled: other names, the same meaning."""
 
+import ast
 import symtable
 
 import pytest
-from tools import minify
-from tools.build import ROOT
+from tools import minify, names
+from tools.build import ROOT, merged
 from tools.inline import apply, inline_tree, module_name
 from tools.trim import trim
 
@@ -87,3 +88,40 @@ C.default = C()
     assert text == "import json\n\nclass C:\n\n    def kept(self):\n        pass\nC.default = C()"
     with pytest.raises(ValueError, match="absent"):
         trim(source, ["absent"])
+
+
+def test_names_that_a_board_has_anyway():
+    before, paths = merged()
+    after = names.rename(before, paths)
+    trees = {path: ast.parse(source) for path, source in before.items()}
+    new = names.table(trees, paths, names.others())
+    assert len(new) > 400 and len(set(new.values())) == len(new), "two names became one"
+    everywhere, some = names.rom()
+    assert set(new.values()) <= set(everywhere), "a name that a board does not have"
+    assert not set(new) & some, "a name of MicroPython's"
+    mentioned = {name for tree in trees.values() for name in names._identifiers(tree)}
+    assert not set(new.values()) & mentioned, "a name that is in use already"
+    back = {short: name for name, short in new.items()}
+    for path, tree in trees.items():  # the same program, name for name
+        again = names._Renamer(back).visit(ast.parse(after[path]))
+        assert ast.dump(again) == ast.dump(ast.parse(ast.unparse(tree))), path
+
+
+def test_names_that_others_know_stay():
+    source = """
+from time import sleep_ms
+from firmware.other import helper_of_ours
+class Shown(Exception):
+    pass
+class Plain:
+    def method_of_ours(self, argument_of_ours, by_name=0):
+        self.append = self.field_of_api = self.attribute_of_ours = helper_of_ours
+        return {"field_of_api": 1}, "an attribute_of_ours in a %s"
+Plain().method_of_ours(1, by_name=2)
+"""
+    other = "def helper_of_ours(): pass"
+    after = names.rename({1: source, 2: other}, {1: "firmware.one", 2: "firmware.other"})
+    for kept in ("sleep_ms", "Shown", "append", "field_of_api", "by_name", "firmware.other"):
+        assert kept in after[1]
+    assert "method_of_ours" not in after[1] and "self.attribute_of_ours" not in after[1]
+    assert after[2].split()[1][:-3] in after[1] and "helper_of_ours" not in after[1] + after[2]
