@@ -4,6 +4,7 @@ Modules stay out of memory until somebody asks for what they serve; `sweep` forg
 """
 
 import gc
+import sys
 from micropython import const
 from microdot import Microdot
 from firmware import lazy
@@ -13,7 +14,7 @@ from firmware.http.auth import Auth
 _UPLOAD_MAX = const(4 * 1024 * 1024)  # each handler has its own limit below this one
 _IDLE_MS = const(30_000)
 _IDLE_SHORT_MS = const(500)  # when memory is short
-_HEAP_LOW = const(20 * 1024)
+_HEAP_LOW = 20 * 1024 if sys.maxsize >= 1 << 32 else 14 * 1024  # objects of a board are two thirds as large
 _IDF_LOW = const(12 * 1024)
 _LOOK_MS = const(50)  # a look at the free heap goes through all of it: not for each request of a burst
 
