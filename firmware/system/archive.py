@@ -9,6 +9,7 @@ from micropython import const
 _WINDOW_BITS = const(12)  # a window of 4 KB
 _EINVAL = const(22)
 _SIZE_MAX = const(4194304)
+_ZEROS_MAX = const(65536)  # behind the archive; tar fills up to 10 KB. Compressed, 4 GB of them fit an upload
 
 # The ustar header, a block of 512 bytes: name 0-99, size 124-135, checksum 148-155, type 156, magic 257, prefix 345-499
 _BLOCK = const(512)
@@ -98,8 +99,10 @@ class Tar:
 
     def finish(self, size):
         """Generator: the zeros behind the archive. Raises BundleError unless then the bundle of `size` bytes ends."""
+        zeros = 0
         while count := self._readinto(self._header):
-            if any(memoryview(self._header)[:count]):
+            zeros += count
+            if zeros > _ZEROS_MAX or any(memoryview(self._header)[:count]):
                 raise BundleError("something follows the archive")
             yield self.at
         if self.at != size:

@@ -248,6 +248,12 @@ def test_bombs():
     assert check(parts.bundle(FILES), room=blocks * 4096)
 
 
+def test_zeros_behind_the_archive_are_few():
+    """Well compressed, 4 GB of them fit an upload, and would be read for hours (found by tools/fuzz)."""
+    assert check(gzip(archive(FILES) + bytes(9 * 1024)))  # what tar itself adds
+    refused(gzip(archive(FILES) + bytes(70_000)), "follows the archive")
+
+
 def test_nothing_but_bundles():
     for data in (
         b"",
