@@ -23,6 +23,21 @@ async def test_nothing_is_accepted_while_memory_is_short():
         assert not gateway.server.web.low_memory()
 
 
+async def test_the_heap_is_not_looked_at_for_each_request():
+    async with Gateway() as gateway:
+        board, web, looks = gateway.parts.board, gateway.server.web, []
+        heap_free = board.heap_free
+        board.heap_free = lambda: looks.append(1) or heap_free()
+        for _ in range(5):
+            assert not web.low_memory()
+        assert len(looks) <= 2, looks  # it goes through the whole heap; a slow machine may need more than 50 ms
+        board.free = LOW - 1
+        board.advance(50)
+        assert web.low_memory()
+        board.free = LOW
+        assert not web.low_memory()  # that it is low is never taken from memory
+
+
 async def test_a_request_that_does_not_come_is_ended():
     async with Gateway() as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
