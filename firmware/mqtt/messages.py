@@ -43,10 +43,8 @@ class _View:
 
     def text(self, line):
         """All of it in line `line` of the templates."""
-        with open(__file__.rsplit(".", 1)[0] + ".txt") as file:
-            for _ in range(line):
-                file.readline()
-            return (file.readline().rstrip() % tuple(self.out)).encode()
+        with open(__file__.rsplit(".", 1)[0] + ".txt") as file:  # at once: `readline` asks for each byte by itself
+            return (file.read().split("\n")[line] % tuple(self.out)).encode()
 
     def temperature(self):
         self.put(self._live.temperature() if self._on else None, 1)
