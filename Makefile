@@ -8,7 +8,7 @@ CHIP ?= esp32
 LAYOUT ?= 4mb
 FLASH_MB ?= 4
 
-.PHONY: help run test bench plots lint format deps deps-board deps-dev build image bundle flash deploy test-device lock clean
+.PHONY: help run test bench soak plots lint format deps deps-board deps-dev build image bundle flash deploy test-device lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -23,6 +23,9 @@ test: deps-dev build ## All tests (ARGS="-k name" picks some)
 
 bench: deps-dev build ## Measure: viper against bytecode, heap per cycle, latency
 	@$(VENV)/python -m tools.bench $(ARGS)
+
+soak: deps-dev build ## A simulated month of everything with random faults (ARGS="--days 1 --seed 7")
+	@$(VENV)/python -m tools.soak $(ARGS)
 
 plots: deps-dev ## Draw the charge cycle into build/plots/
 	@$(VENV)/python -m tools.plots $(ARGS)

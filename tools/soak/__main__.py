@@ -1,0 +1,155 @@
+"""`make soak`: the whole gateway for a simulated month, with faults drawn at random. ARGS="--days 1 --seed 7".
+
+Everything runs in one MicroPython process, driver.py, on a simulated clock (clock.py) with a simulated network (net.py): all
+parts of the gateway, a battery (plant.py), its BMS behind a fake UART and a CAN controller (ends.py), a broker and people at
+browsers (clients.py), a disk that can fail (files.py), faults (faults.py). checks.py looks at each frame, each line of the log,
+and more each minute and hour. Exit code 1 when something did not hold.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tools.bench.micro import compile_plain
+from tools.build import ROOT
+from tools.processes import micropython
+
+SLOPE = 1024  # bytes a simulated day
+ENERGY = 0.005  # of the truth
+_HEAP = "1200K"
+
+
+def soak(days, seed, directory, words=(), say=print):
+    """The result of driver.py, a dict. Raises RuntimeError when it ended without one."""
+    compile_plain(Path(directory) / "mpy")
+    environment = dict(os.environ, MICROPYPATH=f"{directory}/mpy:{ROOT}/lib:.frozen:{ROOT}")
+    command = [
+        micropython(),
+        "-X",
+        "heapsize=" + _HEAP,
+        "tools/soak/driver.py",
+        str(days),
+        str(seed),
+        str(directory),
+        *words,
+    ]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1
+    )
+    result, rest = None, []
+    try:
+        for line in process.stdout:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                rest.append(line)
+                say(line.rstrip())
+                continue
+            if "text" in message:
+                say(message["text"])
+            else:
+                result = message
+    finally:
+        process.kill()
+        process.wait()
+    if result is None:
+        raise RuntimeError("the simulation ended early:\n" + "".join(rest[-20:]))
+    result["stray"] = rest  # what nobody should have printed: a task of the gateway that died unseen
+    return result
+
+
+def rows(result, days):
+    """(what, measured, asked for, kept) of a result."""
+    gaps, least, most, off = result["gaps"]
+    counts, truth, lost = result["counts"], result["energy"], result["loss"]
+    counted = [wh + gone for wh, gone in zip(result["counted"], lost, strict=True)]
+    errors = [abs(a - b) / max(b, 1000) for a, b in zip(counted, truth, strict=True)]
+    slope = result["slope"]
+    yield "simulated days", f"{result['days']:.2f}", f">= {days}", result["days"] >= days - 0.01
+    yield (
+        "polls asked, good",
+        f"{result['polls']}, {counts['good']}",
+        "good = counted",
+        counts["good"] <= result["good_sent"],
+    )
+    yield (
+        "faults drawn, kills, restarts",
+        f"{sum(result['faults'].values())}, {result['kills']}, {result['restarts']}",
+        "",
+        True,
+    )
+    if days >= 1:
+        yield "heap: slope of the hourly readings", f"{slope:+.0f} bytes a day", f"< {SLOPE}", slope < SLOPE
+    else:
+        yield "heap: slope of the hourly readings", f"{slope:+.0f} bytes a day", "too short to tell", True
+    yield (
+        "ticks wrapped",
+        str(result["wraps"]),
+        f">= {int(days * 86400e3) + 0 >> 30}",
+        result["wraps"] >= int(days * 86400e3) >> 30,
+    )
+    yield (
+        "period of 0x351, nothing wrong",
+        f"{least}...{most} ms of {gaps}, {off} off by > 50",
+        "max <= 1200 ms",
+        most <= 1200,
+    )
+    yield "0x351 with CCL 0, DCL 0 as data was old", "{}, {}".format(*result["stale_frames"]), "none open", True
+    yield (
+        "energy in, out (lost by kills added)",
+        "{:.0f}, {:.0f} Wh".format(*counted),
+        f"<= {ENERGY:.1%} off",
+        max(errors) <= ENERGY,
+    )
+    yield "most that one kill took of it", f"{result['worst_loss']:.1f} Wh", "<= 40 Wh", result["worst_loss"] <= 40
+    yield "files, bytes", ", ".join(f"{k} {v}" for k, v in sorted(result["files"].items())), "in bounds", True
+    yield "opened for writing, failed on purpose", "{}, {}".format(*result["disk"]), "", True
+    yield (
+        "MQTT messages, connections, malformed",
+        "{}, {}, {}".format(*result["mqtt"]),
+        "0 malformed",
+        not result["mqtt"][2],
+    )
+    answers = ", ".join(f"{count} x {status}" for status, count in sorted(result["answers"].items()))
+    yield "HTTP answers", f"{answers}, {result['unanswered']} none", "no 500", not result["answers_wrong"]
+    yield "WebSocket messages", str(result["ws"]), "", True
+    yield "printed by asyncio: tasks that died unseen", str(len(result["stray"])), "0 lines", not result["stray"]
+    yield "what did not hold (tasks, log, limits, counters)", str(result["wrong"]), "0", not result["wrong"]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__.partition("\n")[0])
+    parser.add_argument("--days", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument(
+        "--mqtt", action="store_true", help="the broker is there all the time, not one hour of six (slower)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no faults")
+    options = parser.parse_args()
+    words = ["mqtt"] * options.mqtt + ["nofaults"] * options.quiet
+    print(f"soak: {options.days:g} days, --seed {options.seed}", flush=True)
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        result = soak(options.days, options.seed, directory, words, lambda text: print(text, flush=True))
+    spent = time.monotonic() - begun
+    broken = 0
+    rate = result["polls"] / spent
+    print(f"\nsoak --days {options.days:g} --seed {options.seed}: {spent / 60:.1f} min, {rate:.0f} polls a second")
+    for what, measured, asked, kept in rows(result, options.days):
+        broken += not kept
+        print(f"{what:50} {measured:60} {asked:18} {'kept' if kept else 'broken'}")
+    print("faults: " + ", ".join(f"{name} {count}" for name, count in sorted(result["faults"].items())))
+    print("errors in the log that were to be expected: " + json.dumps(result["log_errors"]))
+    for text in result["errors"] + result["answers_wrong"]:
+        print("  " + text)
+    sys.exit(1 if broken else 0)
+
+
+if __name__ == "__main__":
+    main()

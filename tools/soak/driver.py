@@ -1,0 +1,295 @@
+"""Runs under MicroPython (started by tools.soak): the whole gateway for so many simulated days. Prints JSON lines.
+
+Arguments: days, seed, a directory for its files, and words: `nofaults`, `noclients` leave that out; `mqtt`: the broker is
+there all the time, else one hour of six; `verbose`: a line each hour.
+"""
+
+import asyncio
+import gc
+import json
+import random
+import sys
+import time
+
+from tools.soak.clock import Waits, outside
+from tools.soak.net import Net, Select
+
+waits = Waits()
+net = Net()
+sys.modules["socket"] = net  # before anything of the gateway is loaded
+sys.modules["select"] = Select
+
+from firmware import lazy  # noqa: E402
+from firmware.app import App, run as run_app  # noqa: E402
+from firmware.board.host import Host  # noqa: E402
+from tools.soak import clients as people, faults  # noqa: E402
+from tools.soak.checks import Checks  # noqa: E402
+from tools.soak.files import Disk  # noqa: E402
+from tools.soak.ends import BmsPort, CanDriver  # noqa: E402
+from tools.soak.plant import Pack  # noqa: E402
+
+_MASK = (1 << 30) - 1
+_EPOCH_MS = 1_767_225_600_000  # 2026-01-01
+_DAY_MS = 86_400_000
+_TIMER_MS = 200  # longest time until the timer sees that a frame is wanted between two seconds
+_CONFIG = {
+    "mqtt": {"broker_uri": "mqtt://10.0.0.2", "commands": {"limits": True, "acknowledge": True}},
+    "uart": {"poll_interval_ms": 1000},
+    "alerts": {"soc_low_enabled": True, "soc_min_percent": 30, "debounce_sec": 60},
+    "system": {"language": "en"},
+}
+
+
+class SoakBoard(Host):
+    """A host whose clock is the simulated one, which begins 20 s before its wrap and goes on over restarts."""
+
+    sim = None
+
+    def __init__(self, argv):
+        super().__init__(argv)
+        self.time_valid = False  # as on a board: NTP sets it later
+        self.time_source = "none"
+        self._epoch_offset = 0
+
+    def ticks_ms(self):
+        return (waits.now - self.sim.began - 20_000) & _MASK
+
+    def uart(self, config):
+        return self.sim.port
+
+    def can(self, config, log):
+        driver = CanDriver(waits, self.sim.checks.frame)
+        driver.gx, driver.fault = self.sim.gx, self.sim.driver.fault if self.sim.driver else ""
+        self.sim.driver = driver
+        return driver
+
+    def unique_id(self):
+        return b"\x02soak\x01"
+
+    def dns_server(self):
+        return None
+
+    def reset_cause(self):
+        return self.sim.cause
+
+    def start_timer(self, period_ms, callback):
+        """The hardware timer of a board, without the ticks at which nothing is due."""
+        asyncio.create_task(self._timer(self.sim.app.can.schedule, period_ms))
+        return True
+
+    async def _timer(self, schedule, period_ms):
+        while True:
+            schedule.tick()
+            if schedule._pending or schedule._extra or not schedule.speaking:
+                await asyncio.sleep_ms(period_ms)
+            else:
+                left = self.ticks_diff(schedule._due, self.ticks_ms())
+                await asyncio.sleep_ms(min(max(left, 1), _TIMER_MS))
+
+    def kept(self):
+        return self.sim.kept
+
+    def keep(self, data):
+        self.sim.kept = bytes(data)
+
+    def feed(self):
+        self.sim.fed = waits.now
+
+    def console(self, line):
+        self.sim.checks.line(line)
+
+    def announce(self, line):
+        pass
+
+    def reset(self):
+        self.sim.asked = True
+        raise asyncio.CancelledError
+
+
+class Sim:
+    def __init__(self, days, seed, directory, words):
+        random.seed(seed)
+        self.days, self.words = days, words
+        self.data = directory + "/data"
+        self.initial = directory + "/config.json"
+        with open(self.initial, "w") as file:
+            json.dump(_CONFIG, file)
+        self.waits, self.net = waits, net
+        self.began = waits.now
+        self.cause, self.kept, self.fed = "POWER_ON", b"", waits.now
+        self.asked = self.gx = True
+        self.pack = Pack(waits.now)
+        self.port = BmsPort(waits, self.pack)
+        self.driver = self.app = None
+        self.checks = Checks(self)
+        self.disk = Disk()
+        self.disk_at = waits.now
+        self.broker = people.Broker(net)
+        self.clients = people.Clients(net, lambda: self.app.http.port if self.app and self.app.http else 0)
+        self.sockets = people.SOCKETS
+        self.faults, self.running = {}, []
+        self.disturbed = 0  # faults that 0x351 may notice and that last now
+        self.calm_since = waits.now + 60_000
+        self.fault_at = 0
+        self.kills = self.restarts = self.written = 0
+
+    def hours(self):
+        return (waits.now - self.began) / 3_600_000
+
+    def epoch_ms(self):
+        return _EPOCH_MS + waits.now - self.began
+
+    def say(self, text):
+        print(json.dumps({"text": text}))
+
+    def calm_after(self, ms):
+        self.calm_since = max(self.calm_since, waits.now + ms)
+
+    def allows(self, line):
+        """May the log say this, although it is on the list of what must never be?"""
+        return False
+
+    # -- the gateway ---------------------------------------------------------------------------------------------------
+
+    def start(self):
+        self.asked = False
+        SoakBoard.sim = self
+        board = SoakBoard(["--data", self.data, "--config", self.initial, "--host", "10.0.0.1", "--port", "80"])
+        self.app = App(board)
+        asyncio.create_task(run_app(self.app))
+        asyncio.create_task(self._ntp(board))
+        self.calm_after(30_000)
+
+    async def _ntp(self, board):
+        await asyncio.sleep(random.randrange(2, 40))
+        while net.down:
+            await asyncio.sleep(10)
+        if not board.time_valid:
+            board.set_epoch_ms(self.epoch_ms(), "ntp")
+
+    async def kill(self, cause):
+        """End it without a word, start it again."""
+        if not self.app or self.asked:
+            return
+        self.kills += 1
+        await self._again(cause, random.choice((1, 3, 20)))
+
+    async def _again(self, cause, seconds):
+        """End, wait, start; and see what that took of the energy counters."""
+        checks = self.checks
+        before = checks.counted() if self.app.energy else None
+        self._end(cause)
+        await asyncio.sleep(seconds)
+        self.start()
+        for _ in range(3000):
+            if self.app.energy:
+                break
+            await asyncio.sleep_ms(20)
+        else:
+            checks.bad("no energy counter after a start")
+            return
+        if before is None:  # ended before it was there: nothing was counted
+            return
+        after = checks.counted()
+        lost = [before[n] - after[n] for n in range(2)]
+        for n in range(2):
+            checks.loss[n] += lost[n]
+        if not self.disk.fault and waits.now - self.disk_at > 1_300_000:
+            checks.worst_loss = max(checks.worst_loss, sum(lost))
+            if sum(lost) > 40:
+                checks.bad("a kill lost %.1f Wh" % sum(lost))
+
+    def _end(self, cause):
+        self.checks.add_counters()
+        self.cause, self.asked = cause, False
+        waits.forget_tasks()
+        self.app = None
+        net.cut()
+        self.port.reader = None
+        self.port._out.clear()
+        self.pack.gap()
+        for name in [name for name in sys.modules if name.startswith("firmware.")]:
+            leaf = name[9:]
+            if leaf in ("start", "mqtt.session", "mqtt.client", "mqtt.messages", "mqtt.frames") or leaf.startswith(
+                "http."
+            ):
+                lazy.drop(leaf)
+        gc.collect()
+
+    # -- the others ----------------------------------------------------------------------------------------------------
+
+    async def look(self):
+        """Each second: has it asked for its restart? Each minute and hour: the checks. Each day: a line."""
+        minute = hour = day = waits.now
+        wall = time.ticks_ms()
+        while waits.now - self.began < self.days * _DAY_MS:
+            await asyncio.sleep(1)
+            now = waits.now
+            if self.disturbed:
+                self.calm_after(1)
+            if self.asked and self.app:
+                self.restarts += 1
+                await self._again("SOFT", 1)
+            if not self.app:
+                continue
+            if now - minute >= 60_000:
+                minute = now
+                if not self.disturbed and now > self.calm_since:
+                    self.checks.minute()
+            if now - hour >= 3_600_000:
+                hour = now
+                self.checks.hour()
+            if now - day >= _DAY_MS:
+                day = now
+                seconds, wall = time.ticks_diff(time.ticks_ms(), wall) / 1000, time.ticks_ms()
+                self.say(
+                    "day %d: %.0f s, heap %d KB, %d polls, %d frames, %d MQTT, %d faults, %d kills, SoC %.0f %%, wrong %d"
+                    % (round(self.hours() / 24), seconds, self.checks.heap[-1][1] // 1024, self.port.fast_asked,
+                       self.checks.frames, self.broker.messages, sum(self.faults.values()), self.kills + self.restarts,
+                       self.pack.mas / 10080 / 1000, self.checks.count)
+                )  # fmt: skip
+
+    async def ask(self):
+        """Somebody looks at the gateway now and then."""
+        while True:
+            await asyncio.sleep(random.randrange(20, 180))
+            await self.clients.ask(random.choice(people.PATHS))
+
+    async def main(self):
+        self.start()
+        outside(self.broker.run())
+        if "mqtt" not in self.words:
+            outside(self.broker.keep_hours(1, 5))
+        if "noclients" not in self.words:
+            outside(self.ask())
+        if "nofaults" not in self.words:
+            outside(faults.run(self))
+        await outside(self.look())
+        self.checks.add_counters()
+        return self.report()
+
+    def report(self):
+        checks = self.checks
+        return {
+            "days": self.hours() / 24, "heap": checks.heap, "slope": checks.slope(), "errors": checks.errors,
+            "wrong": checks.count + len(self.clients.wrong), "answers_wrong": self.clients.wrong[:20],
+            "wraps": (waits.now - self.began - 20_000 + (1 << 30)) >> 30, "polls": self.port.fast_asked,
+            "requests": self.port.requests, "good_sent": self.port.fast_good, "counts": checks.counts,
+            "frames": checks.frames, "gaps": [checks.gaps, checks.gap_min, checks.gap_max, checks.off_grid],
+            "stale_frames": checks.stale_frames, "files": checks.sizes, "disk": [self.disk.writes, self.disk.failed],
+            "energy": [self.pack.wh_in, self.pack.wh_out], "loss": checks.loss, "worst_loss": checks.worst_loss,
+            "counted": checks.counted(), "faults": self.faults, "kills": self.kills, "restarts": self.restarts,
+            "written": self.written, "mqtt": [self.broker.messages, self.broker.connections, self.broker.broken],
+            "answers": self.clients.answers, "unanswered": self.clients.lost, "ws": self.clients.messages,
+            "log_errors": checks.expected_lines,
+        }  # fmt: skip
+
+
+def main(days, seed, directory, *words):
+    gc.threshold(192 * 1024)
+    sim = Sim(float(days), int(seed), directory, words)
+    result = asyncio.run(sim.main())
+    print(json.dumps(result))
+
+
+main(*sys.argv[1:])
