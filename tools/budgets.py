@@ -22,7 +22,9 @@ _ON_BOARDS = (
 )
 
 _INLINE = 128  # a file up to this size lies in its directory (tools/package.py)
-_DIRECTORY_BLOCKS = 2
+_PAIR_BLOCKS, _PAIR_BYTES = 2, 1536  # a directory is pairs of blocks, which littlefs splits at 2 KB
+_ENTRY = 16  # of a directory, beside the name
+_MANIFEST_HEAD, _MANIFEST_ENTRY = 160, 78  # of manifest.json, beside the names
 _SPOOL = 0.8  # an update file is at most so much of what it holds
 _DATA_BLOCKS = 48  # history 141 KB, energy, alerts, configuration, and one of each while it is replaced
 _ROOT_BLOCKS = 12  # superblock, boot.py, main.py, rescue.mpy, slots.json
@@ -40,9 +42,6 @@ KNOWN = {
     "mpy that stay loaded": Known(
         66_000, "the parts are larger than planned; firmware/start.py leaves out what has no room"
     ),
-    "flash 4mb": Known(
-        560, "many small files, a block each, twice: an update over the air finds no room beside a full history on 4 MB"
-    ),
     "flash ota": Known(
         600, "two slots do not fit: with an OTA image of MicroPython the application is updated over USB"
     ),
@@ -56,14 +55,20 @@ def resident(chip):
 
 def blocks(sizes):
     """Blocks of flash that files {path: bytes} and their directories take."""
-    directories = {path.rsplit("/", depth)[0] for path in sizes for depth in range(1, path.count("/") + 1)}
+    directories = {"": 0}
+    for path, size in sizes.items():
+        parents = path.split("/")
+        for depth in range(1, len(parents)):
+            directories.setdefault("/".join(parents[:depth]), 0)
+        directories["/".join(parents[:-1])] += _ENTRY + len(parents[-1]) + (size if size <= _INLINE else 0)
     files = sum(-(-size // (BLOCK - 4)) for size in sizes.values() if size > _INLINE)
-    return files + _DIRECTORY_BLOCKS * (len(directories) + 1)
+    return files + _PAIR_BLOCKS * sum(max(1, -(-size // _PAIR_BYTES)) for size in directories.values())
 
 
 def figures(sizes, chip):
-    """[(name, figure, limit, unit)] of a slot with files `sizes` {path: bytes}."""
-    slot = blocks(sizes)
+    """[(name, figure, limit, unit)] of a slot with files `sizes` {path: bytes}, to which comes its manifest."""
+    manifest = _MANIFEST_HEAD + sum(_MANIFEST_ENTRY + len(path) for path in sizes)
+    slot = blocks({**sizes, "manifest.json": manifest})
     spool = -(-int(sum(sizes.values()) * _SPOOL) // BLOCK)
     rows = [("mpy that stay loaded", sum(sizes[f"{name}.mpy"] for name in resident(chip)), 40 * KB, "bytes")]
     for layout in LAYOUTS.values() if chip.image_id is not None else ():

@@ -29,6 +29,17 @@ BUNDLES = {
     "system.bundle": "system.archive system.manifest system.bundle",
     "history.history": "history.summary history.archive history.ring history.since history.history",
 }
+# Modules loaded by name, small and used at the same moment: they share a file, because each file takes a block of flash, twice.
+# Loading one of them loads all: nothing that stays loaded belongs here. The first names the file.
+JOINED = (
+    "can.identity can.alarm_rows",  # when CAN starts
+    "history.counters history.days",
+    "history.report history.thin",
+    "http.listen http.reset http.query",
+    "http.body http.json_stream",
+    "net.captive_dns net.portal",
+    "mqtt.limits mqtt.endpoint",
+)
 _IMPORTS = ast.Import | ast.ImportFrom
 _COMPILER = ("const", "micropython")  # mpy-cross knows them by these names
 _BY_NAME = ("load", "once", "drop", "_load", "_drop")
@@ -51,8 +62,9 @@ def _constants(tree):
 class Bundler:
     """`sources` {dotted name: source}, `bundles` {bundle: [members]}; `result()` gives the sources with the bundles in them."""
 
-    def __init__(self, sources, bundles):
-        self.sources, self.bundles = sources, bundles
+    def __init__(self, sources, bundles, joined=()):
+        """`joined`: members that are loaded by name, which `sources` do by the name of the bundle already."""
+        self.sources, self.bundles, self.joined = sources, bundles, joined
         self.trees = {name: ast.parse(source) for name, source in sources.items()}
         self.home = {member: bundle for bundle, members in bundles.items() for member in members}
         for bundle, members in bundles.items():
@@ -69,10 +81,17 @@ class Bundler:
     def result(self):
         """{dotted name: source} without the members."""
         for name, tree in self.trees.items():
-            _check_strings(name, tree, self.home)
+            _check_strings(name, tree, self.home.keys() - {self.home[member] for member in self.joined})
+        for member in self.joined:  # what is asked for by attribute
+            names = self.scopes[member].bound - _imported(self.trees[member]) - _constants(self.trees[member])
+            self.wanted[member] |= {name for name in names if not name.startswith("_")}
         links = [(name, link) for name, tree in self.trees.items() for link in self._links(name, tree)]
         for bundle, members in self.bundles.items():
             self._name(bundle, members)
+        for member in self.joined:
+            met = [name for name in self.wanted[member] if self.new[member][name] != name]
+            if met:
+                raise Refused(f"{member}: {', '.join(met)} means something else in {self.home[member]}")
         for _, link in links:
             link()
         done = {name: source for name, source in self.sources.items() if name not in self.home}
@@ -251,8 +270,20 @@ def _check_strings(name, tree, home):
             asked |= {f"{room}{part.value}" for part in node.value.elts if isinstance(part, ast.Constant)}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(" "):
             asked |= {f"{room}{leaf}" for leaf in _TABLE.findall(node.value)}
-    if asked & home.keys():
-        raise Refused(f"{name} loads {', '.join(sorted(asked & home.keys()))} by name: no member of a bundle can be")
+    if asked & home:
+        raise Refused(f"{name} loads {', '.join(sorted(asked & home))} by name: no member of a bundle can be")
+
+
+def _redirect(source, homes):
+    """`source` with the names of joined modules (`homes` {name: name of the file}) in load, drop and once replaced."""
+    tree, changed = ast.parse(source), False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _BY_NAME:
+            for part in node.args:
+                new = homes.get(f"firmware.{part.value}") if isinstance(part, ast.Constant) else None
+                if new:
+                    part.value, changed = new.partition(".")[2], True
+    return ast.unparse(tree) + "\n" if changed else source
 
 
 def bundle(sources, names):
@@ -262,5 +293,11 @@ def bundle(sources, names):
         flat(f"firmware.{name}".rstrip(".")): [flat(f"firmware.{member}") for member in members.split()]
         for name, members in BUNDLES.items()
     }
-    result = Bundler({names[path]: source for path, source in sources.items()}, table).result()
+    homes = {}
+    for members in JOINED:
+        members = [flat(f"firmware.{member}") for member in members.split()]
+        homes.update(dict.fromkeys(members, members[0]))
+        table[members[0]] = members
+    sources = {names[path]: _redirect(source, homes) for path, source in sources.items()}
+    result = Bundler(sources, table, homes).result()
     return {paths[name]: source for name, source in result.items()}

@@ -181,7 +181,7 @@ def _shorter(function, by_name, outer):
         elif isinstance(node, ast.JoinedStr):
             left |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
         elif isinstance(node, ast.ExceptHandler | ast.alias):
-            left |= {node.name, getattr(node, "asname", None)}
+            left |= {(node.name or "").split(".")[0], getattr(node, "asname", None)}
     arguments = function.args.posonlyargs + function.args.args
     taken = used | left | outer[function] | {argument.arg for argument in arguments}
     new_names = (letter for letter in _LETTERS if letter not in taken)
