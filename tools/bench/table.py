@@ -48,7 +48,7 @@ class Row:
 
 def explained(row):
     """The row with the reason from KNOWN when it is broken."""
-    return replace(row, reason=KNOWN.get(row.what.strip(), "")) if row.kept is False else row
+    return replace(row, reason=row.reason or KNOWN.get(row.what.strip(), "")) if row.kept is False else row
 
 
 def percentile(values, part):
