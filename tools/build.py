@@ -3,7 +3,8 @@
     build/CHIP/boot.py, main.py            as they are
     build/CHIP/rescue.mpy                  the page for when no slot is sound (tools/rescue.py)
     build/CHIP/slot_a/firmware/*.mpy       ours, shortened (tools/inline.py, minify.py), modules merged (bundle.py), all in one
-                                           directory (flat.py), names of MicroPython's (names.py); viper files for the chip's family
+                                           directory (flat.py), names of MicroPython's (names.py); viper
+                                           files for the chip's family
     build/CHIP/slot_a/lib/**.mpy           third-party
     build/CHIP/slot_a/www/*.gz             the page, bundled and gzipped (tools/web.py)
     build/CHIP/slot_a/manifest.json        version, chip, hashes (tools/manifest.py)

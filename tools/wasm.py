@@ -164,7 +164,7 @@ ASKED = {
     "GET /api/system/info": "http_system_api",
     "view of the configuration": "http_config_api config_schema config_form",
     "view of the history": "http_history_api history_reader",
-    "an update": "http_ota_api system_update system_bundle http_multipart",
+    "an update": "http_ota_api system_update system_install system_bundle http_multipart",
 }
 
 
