@@ -65,7 +65,8 @@ def _check_text(row, value):
     if row.low and size < row.low:
         return "must be %d-%d characters" % (row.low, row.high)
     for char in value:
-        if ord(char) < 32 or ord(char) == 127 or (row.kind == "ascii" and ord(char) > 126):
+        code = ord(char)  # half a character (JSON's \ud83d) would make our own JSON no UTF-8
+        if code < 32 or code == 127 or 0xD800 <= code < 0xE000 or (row.kind == "ascii" and code > 126):
             return "must be %s characters" % ("printable ASCII" if row.kind == "ascii" else "printable")
     if row.kind == "topic" and ("+" in value or "#" in value):
         return "must not hold + or #"

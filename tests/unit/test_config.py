@@ -445,6 +445,14 @@ def test_schema_is_dropped_when_idle():
     assert config.update({"wifi_ssid": "x"})[0] == ("wifi.ssid",)
 
 
+def test_half_characters_are_refused():
+    """MicroPython's JSON reads \\ud83d\\ude00 as two of them, which no UTF-8 can hold (found by tools/fuzz)."""
+    config = _fresh()
+    error = raises(ConfigError, config.update, json.loads('{"wifi_ssid": "a\\ud83d\\ude00"}'))
+    assert "printable" in error.details, error.details
+    config.update({"wifi_ssid": "a\U0001f600"})
+
+
 def test_zz_clean():
     _clean()
     os.rmdir(_DIR)
