@@ -132,11 +132,13 @@ def check_slcan(case, found):
 
 # -- bundles --
 
-names = st.sampled_from(("firmware/a.mpy", "firmware/b.py", "lib/c.mpy", "www/d.gz", "www/x/e.gz", "../x", "boot.py", "www/.a"))  # fmt: skip
+names = st.sampled_from("firmware/a.mpy firmware/b.py lib/c.mpy www/d.gz www/x/e.gz ../x boot.py www/.a".split())
 files = st.dictionaries(names, st.binary(max_size=700), max_size=4)
 changes = st.dictionaries(
-    st.sampled_from(tuple(bundles.HEAD)), st.one_of(st.none(), st.sampled_from(("x64", "tinybms-gw", "1.28.0", "9.9")), st.integers()), max_size=1
-)  # fmt: skip
+    st.sampled_from(tuple(bundles.HEAD)),
+    st.one_of(st.none(), st.sampled_from(("x64", "tinybms-gw", "1.28.0", "9.9")), st.integers()),
+    max_size=1,
+)
 
 
 @st.composite
@@ -164,9 +166,11 @@ def check_bundle(case, told):
 # -- configuration --
 
 KEYS = (
-    "charge.ccl_max_ma charge.cvl_max_mv charge.rebulk_soc can.enabled can.speed_bps uart.baudrate uart.poll_interval_ms mqtt.port"
-    " mqtt.broker_uri mqtt.topics.status mqtt.keepalive wifi.ssid wifi.password wifi.sta_ssid system.board time.utc_offset_min"
-    " alerts.debounce_sec history.interval_ms log.level auth.password_hash auth.rounds device.name can.tx_pin uart.rx_pin http.port"
+    "charge.ccl_max_ma charge.cvl_max_mv charge.rebulk_soc can.enabled can.speed_bps uart.baudrate uart.poll_interval_ms"
+    " mqtt.port mqtt.broker_uri mqtt.topics.status mqtt.keepalive wifi.ssid wifi.password"
+    " wifi.sta_ssid system.board time.utc_offset_min"
+    " alerts.debounce_sec history.interval_ms log.level auth.password_hash auth.rounds device.name"
+    " can.tx_pin uart.rx_pin http.port"
 ).split()
 scalar = st.one_of(
     st.integers(), st.integers(-10, 100_000), st.booleans(), st.none(), st.text(max_size=40), st.floats(),
@@ -310,13 +314,17 @@ def check_mqtt(case, told):
 
 # -- names and time --
 
-label = st.sampled_from((b"\6broker\4test\0", b"\6broker\5local\0", b"\xc0\x0c", b"\xc0\x30", b"\0", b"\x3fx", b"\1a" * 70 + b"\0"))  # fmt: skip
-record = st.tuples(label, st.sampled_from((1, 1, 5, 28)), st.sampled_from((1, 0x8001, 3)), st.integers(0, 0xFFFFFFFF), st.sampled_from((b"\1\2\3\4", b"\xc0\x0c", b"", b"x" * 20))).map(
-    lambda r: r[0] + struct.pack(">HHIH", r[1], r[2], r[3], len(r[4])) + r[4]
+label = st.sampled_from(
+    (b"\6broker\4test\0", b"\6broker\5local\0", b"\xc0\x0c", b"\xc0\x30", b"\0", b"\x3fx", b"\1a" * 70 + b"\0")
 )  # fmt: skip
+record = st.tuples(
+    label, st.sampled_from((1, 1, 5, 28)), st.sampled_from((1, 0x8001, 3)), st.integers(0, 0xFFFFFFFF),
+    st.sampled_from((b"\1\2\3\4", b"\xc0\x0c", b"", b"x" * 20)),
+).map(lambda r: r[0] + struct.pack(">HHIH", r[1], r[2], r[3], len(r[4])) + r[4])  # fmt: skip
+asked = st.tuples(label, st.just(b"\0\1\0\1")).map(b"".join)
 dns = st.tuples(
     byte, st.sampled_from((0x1234, 0x1234, 0, 0x4321)), st.sampled_from((0x8180, 0x8183, 0x8182, 0x8400, 0x0100)),
-    st.integers(0, 2), st.integers(0, 4), st.lists(st.tuples(label, st.just(b"\0\1\0\1")).map(b"".join), max_size=2), st.lists(record, max_size=4),
+    st.integers(0, 2), st.integers(0, 4), st.lists(asked, max_size=2), st.lists(record, max_size=4),
 ).map(lambda d: d[0] + struct.pack(">6H", d[1], d[2], d[3], d[4], 0, 0) + b"".join(d[5]) + b"".join(d[6]))  # fmt: skip
 
 
@@ -380,7 +388,9 @@ header = st.one_of(
 )  # fmt: skip
 json_body = st.one_of(
     plain.map(lambda v: json.dumps(nested(v)).encode()), value.map(lambda v: json.dumps(v).encode()), noise,
-    st.dictionaries(st.sampled_from(("password", "old", "target", "delay_ms", "epoch_ms", "timestamp_ms", "address", "value", "level", "key")), scalar, max_size=3).map(lambda v: json.dumps(v).encode()),
+    st.dictionaries(
+        st.sampled_from("password old target delay_ms epoch_ms timestamp_ms address value level key".split()), scalar, max_size=3
+    ).map(lambda v: json.dumps(v).encode()),
 )  # fmt: skip
 
 
@@ -395,7 +405,7 @@ def http(draw):
     return draw(byte) + start + heads + b"\r\n" + data
 
 
-STATUSES = (b"101", b"200", b"204", b"302", b"304", b"400", b"401", b"403", b"404", b"405", b"409", b"413", b"415", b"423", b"429", b"503")  # fmt: skip
+STATUSES = b"101 200 204 302 304 400 401 403 404 405 409 413 415 423 429 503".split()
 
 
 def check_http(case, told):
