@@ -5,7 +5,7 @@ import pytest
 from tools.soak.__main__ import rows, soak
 
 
-@pytest.mark.parametrize(("days", "seed", "words"), [(0.1, 1, ()), (0.02, 2, ("nofaults", "mqtt"))])
+@pytest.mark.parametrize(("days", "seed", "words"), [(0.06, 1, ()), (0.01, 2, ("nofaults", "mqtt"))])
 def test_hours_of_everything(tmp_path, days, seed, words):
     lines = []
     result = soak(days, seed, tmp_path, words, lines.append)
