@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -34,8 +35,9 @@ class Process:
     def _start(self):
         command = [micropython(), "-X", "heapsize=8m", "tools/fuzz/driver.py", self.target]
         self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
-        )
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
+            start_new_session=True,
+        )  # fmt: skip
 
     def _read(self, count, deadline):
         data = b""
@@ -79,7 +81,12 @@ class Process:
 
     def stop(self):
         if self._process is not None:
-            self._process.kill()
+            try:
+                os.killpg(
+                    self._process.pid, signal.SIGKILL
+                )  # the launcher of the wheel has the interpreter as its child
+            except ProcessLookupError:
+                pass
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 pipe.close()
