@@ -8,7 +8,7 @@ CHIP ?= esp32
 LAYOUT ?= 4mb
 FLASH_MB ?= 4
 
-.PHONY: help run test bench soak plots lint format deps deps-board deps-dev build image bundle flash deploy test-device lock clean
+.PHONY: help run test chaos bench soak plots lint format deps deps-board deps-dev build image bundle flash deploy test-device lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -20,6 +20,9 @@ run: deps build ## The whole gateway against a simulated battery (ARGS="--help" 
 
 test: deps-dev build ## All tests (ARGS="-k name" picks some)
 	@$(VENV)/python -m pytest $(ARGS)
+
+chaos: deps-dev build ## Everything that can go wrong, one by one and in pairs, and 200 kills (ARGS="--only ROW --pairs N --kills N", ARGS=--fuzz)
+	@$(VENV)/python -m tools.chaos $(ARGS)
 
 bench: deps-dev build ## Measure: viper against bytecode, heap per cycle, latency
 	@$(VENV)/python -m tools.bench $(ARGS)
