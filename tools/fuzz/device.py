@@ -123,14 +123,6 @@ def _bundle():
     return run
 
 
-def _directory(name):
-    import os
-
-    path = "/tmp/tinybms-fuzz-%s-%d" % (name, int.from_bytes(os.urandom(4), "big"))
-    os.mkdir(path)
-    return path
-
-
 def _checked(config):
     """Every value that is no default must be one that may be set, whatever was read."""
     from firmware.config import rules, schema
@@ -143,9 +135,10 @@ def _checked(config):
 def _stored():
     """The first byte says nothing; the rest is config.json."""
     import os
+    import sys
     from firmware.config.config import Config
 
-    path = _directory("stored")
+    path = sys.argv[2]
 
     def run(case):
         for name in ("/config.bad", "/config.json"):
@@ -166,11 +159,12 @@ def _stored():
 def _body():
     """First byte: POST /api/config, restore, or a group. The rest is the body."""
     import json
+    import sys
     from firmware.config.config import Config, ConfigError
     from firmware.http.api import ApiError
     from firmware.http.body import read_json
 
-    config = Config(_directory("body"), b"\x02\0\0\1\2\3")
+    config = Config(sys.argv[2], b"\x02\0\0\1\2\3")
     config.load()
 
     def change(kind, obj):

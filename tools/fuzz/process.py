@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -33,7 +35,8 @@ class Process:
         self._process = None
 
     def _start(self):
-        command = [micropython(), "-X", "heapsize=8m", "tools/fuzz/driver.py", self.target]
+        self._directory = tempfile.mkdtemp(prefix="tinybms-fuzz-")
+        command = [micropython(), "-X", "heapsize=8m", "tools/fuzz/driver.py", self.target, self._directory]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
             start_new_session=True,
@@ -90,4 +93,5 @@ class Process:
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 pipe.close()
+            shutil.rmtree(self._directory, ignore_errors=True)
             self._process = None
