@@ -1,6 +1,7 @@
 """Runs under MicroPython (started by tools.soak): the whole gateway for so many simulated days. Prints JSON lines.
 
-Arguments: days, seed, a directory for its files, and words: `nofaults`, `noclients` leave that out; `mqtt`: the broker is
+Arguments: days, seed, a directory for its files, and words: `nofaults`, `noclients` leave that out, `nokills`
+the ends of the gateway; `mqtt`: the broker is
 there all the time, else one hour of six; `verbose`: a line each hour.
 """
 

@@ -258,6 +258,8 @@ async def one(sim, fault):
     name = fault.__name__
     if name in sim.running:  # twice the same would end each other
         return
+    if "nokills" in sim.words and fault in (killed, restarted):
+        return
     sim.running.append(name)
     sim.faults[name] = sim.faults.get(name, 0) + 1
     disturbs = fault not in QUIET
