@@ -51,7 +51,7 @@ def _cells(live):
 
 
 def _counters(parts):
-    if parts.bms:  # not in safe mode
+    if parts.bms and parts.can:  # not in safe mode
         yield from _links(parts)
     bus = parts.bus.metrics()
     yield _one("bus_publishes_total", "Events published", bus["total_publishes"])

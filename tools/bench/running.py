@@ -22,7 +22,6 @@ START_S = 3.0  # on a board (DESIGN 5)
 LOSS = (("CCL = 0", 5), ("DCL = 0", 10), ("silence", 15))
 PERIOD_S = 1.05
 LATE_S = 0.2  # what our reading of the last poll's age, and the frame's way to us, may add
-HOPS = 3  # processes that a frame goes through: gateway, bus, we
 BUSY_S = 0.05
 
 
@@ -50,12 +49,11 @@ def periods(times):
 
 
 def period_row(name, times, stalled):
-    """`stalled`: seconds for which the machine gave nobody a processor, at the longest; each hop may be late by that."""
+    """`stalled`: seconds for which the machine gave nobody a processor, at the longest; a frame may be late by that."""
     text, off, longest = periods(times)
     if stalled > 0.02:
         text += f", machine {stalled * 1000:.0f} ms"
-    slack = HOPS * stalled
-    kept = off <= PERIOD_MS + slack * 1000 and longest <= GAP_S + slack
+    kept = off <= PERIOD_MS + stalled * 1000 and longest <= GAP_S + stalled
     reason = "this machine was too busy to tell, measure again when it is idle" if stalled > BUSY_S else ""
     return Row(name, text, f"+-{PERIOD_MS} ms, <= {GAP_S} s", kept, "" if kept else reason)
 
