@@ -6,9 +6,9 @@ browsers (clients.py), a disk that can fail (files.py), faults (faults.py). chec
 and more each minute and hour. Exit code 1 when something did not hold.
 
 A month is two halves side by side, as two cores are what there is; the ticks wrap twice in each. `--lanes 1` is one piece.
-Only in the first lane is the gateway killed and restarted. There the heap has grown by steps (370 to 620 KB in 23 h, --seed 1), and
-why is not known: pieces of ended gateways that stay in the one process, or a leak. The slope is held against its bound in the
-other lane; here it is only shown.
+Only in the first lane is the gateway killed and restarted. There the heap has grown by steps (370 to 620 KB in 23 h, --seed 1),
+and why is not known: pieces of ended gateways that stay in the one process, or a leak. The slope is held against its bound in
+the other lane; here it is only shown.
 """
 
 import argparse
