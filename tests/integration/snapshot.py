@@ -3,6 +3,7 @@
 import shutil
 
 from tools.build import ROOT
+from tools.names import KEEPERS
 
 _SKIP = shutil.ignore_patterns("__pycache__", "*.new")
 
@@ -14,4 +15,7 @@ def snapshot(directory):
         shutil.copytree(ROOT / name, directory / name, ignore=_SKIP)
     for path in ROOT.glob("*.py"):
         shutil.copy(path, directory)
+    for name in KEEPERS:  # programs whose names tools/names.py leaves alone
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, directory / name)
     return directory
