@@ -19,9 +19,11 @@ _FIRST_FRAME_MS = const(3000)
 _STEP_MS = const(10)
 # What every request asks for: kept from the start, so that no request has to load the schema for them
 _ASKED_BY_REQUESTS = ("auth.password_hash", "auth.protect_reads", "auth.allowed_hosts", "system.hostname")
-# What an optional part must leave, on a 64-bit machine. On a board 29 KB: the 14 KB of firmware.http.web, 12 for the page and its
-# socket, 3 for two connections (`python -m tools.wasm --parts`). An update wants 20 besides: see `_update_mode`.
-_RESERVE_KB = const(44)
+# What an optional part must leave. On a board the 14 KB of firmware.http.web, 12 for the page and its socket, 3 for two
+# connections (`python -m tools.wasm --parts`); an update wants 20 besides: see `_update_mode`. On a 64-bit machine all is half as
+# large again, and its table of names grows by 15 KB when the page opens (a board has the names in its flash: tools/names.py).
+_RESERVE_BOARD_KB = const(29)
+_RESERVE_KB = const(60)
 _UPDATE_MODE_S = const(900)
 _TICK_MS = const(10)  # of the CAN schedule, where a hardware timer drives it
 
@@ -191,7 +193,7 @@ def _has_room(app, name, size_kb):
     free = app.board.heap_free()
     needed = (size_kb + _RESERVE_KB) * 1024
     if sys.maxsize < 1 << 32:
-        needed = needed * 2 // 3
+        needed = (size_kb * 2 // 3 + _RESERVE_BOARD_KB) * 1024
     if free >= needed:
         return True
 
