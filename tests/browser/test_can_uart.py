@@ -158,7 +158,11 @@ def test_a_flood_stays_bounded(open_page):
 
     page.route_web_socket("**/ws/page", gateway)
     page.goto("/#/can")
-    until(page, "() => document.querySelector(\"tr[data-key='356'] td:nth-child(4)\")?.textContent === '3,000'", seconds=60)
+    until(
+        page,
+        "() => document.querySelector(\"tr[data-key='356'] td:nth-child(4)\")?.textContent === '3,000'",
+        seconds=60,
+    )
     assert page.evaluate(ROWS) == 500 and "500 of 500" in page.inner_text(".said-here")
     assert "29.99" in page.locator(".frames > li").first.inner_text()
     assert page.locator(".frames").get_attribute("aria-live") is None
