@@ -476,7 +476,7 @@ def other_paths():
 
 def history_paths():
     limit = query("limit", whole(1, 1000000), "the newest so many")
-    stamp = {"type": "integer", "minimum": 0}
+    stamp = {"type": "integer", "minimum": 0, "maximum": 99_999_999_999_999}
     chosen = [
         limit,
         query("from", stamp, "only samples from then on, ms as in `timestamp`"),

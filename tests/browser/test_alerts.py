@@ -62,7 +62,7 @@ def test_alerts_come_live_and_are_acknowledged(running, open_page, warm):
     assert ours(running) == {number: 1, other: 0}
     shot(page, "alerts-active")
     page.click("text=Acknowledge all")
-    wait_for(lambda: items.locator("button").count() == 0, 5, "all are acknowledged")
+    wait_for(lambda: items.locator("button").count() == 0, 20, "all are acknowledged")
     assert page.locator("button", has_text="Acknowledge all").is_disabled()
     assert ours(running) == {number: 1, other: 1}
     until(page, "() => /acknowledged after/.test(document.querySelector('.log').textContent)", seconds=8)
