@@ -105,11 +105,12 @@ class Picker:
             self.save(state)
         except OSError as error:
             return "its boots cannot be counted: %s" % error
-        if sys.platform == "esp32":
+        fault = self.fault(state["active"])
+        if not fault and sys.platform == "esp32":  # not before: the rescue page does not feed it
             import machine
 
             machine.WDT(timeout=_HANG_MS)
-        return self.fault(state["active"])
+        return fault
 
     # -- hashes --------------------------------------------------------------------------------------------------------
 

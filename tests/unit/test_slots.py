@@ -330,3 +330,39 @@ def test_cut_while_a_slot_is_given_up():
 
     allowed = (_state("slot_a", None, "app.mpy has 0 bytes instead of 5"),)
     assert _cut_everywhere(damaged, _boot, allowed) >= 4
+
+
+class _Board:
+    """`sys` of an ESP32 for boot.py."""
+
+    platform = "esp32"
+    path = sys.path
+
+
+def _boot_of_a_board():
+    """What `_boot` gives on an ESP32, and the milliseconds of the watchdog that boot.py has started, or None."""
+    sys.path.insert(0, "tests/stand_ins")
+    import machine
+
+    machine.fake_reset()
+    real, boot.sys = boot.sys, _Board
+    try:
+        return _boot() + (machine.fake_watchdog and machine.fake_watchdog.fake_timeout,)
+    finally:
+        boot.sys = real
+        sys.path.remove("tests/stand_ins")
+
+
+def test_a_trial_boot_of_a_board_has_a_watchdog_but_not_the_rescue_page():
+    def trial():
+        _put(_ROOT + "/slots.json", b'{"active": "slot_b", "trial": 0}')
+
+    def spoil(slot):
+        return lambda: _put(_ROOT + "/" + slot + "/app.mpy", b"spoilt")
+
+    assert _on_disk(_both, _boot_of_a_board)[0][2] is None  # not on trial
+    assert _on_disk(_both, trial, _boot_of_a_board)[1] == ("slot_b", {"active": "slot_b", "trial": 1}, 30_000)
+    slot, _, watchdog = _on_disk(_both, trial, spoil("slot_b"), _boot_of_a_board)[2]
+    assert (slot, watchdog) == ("slot_a", None)  # the application starts its own
+    slot, _, watchdog = _on_disk(_both, trial, spoil("slot_b"), spoil("slot_a"), _boot_of_a_board)[3]
+    assert (slot, watchdog) == (None, None)  # nobody would feed it there
