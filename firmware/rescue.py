@@ -272,7 +272,7 @@ class Rescue:
                 "reboot_required": False}  # fmt: skip
 
     def _install(self, spool, directory):
-        family = {2: "x64", 10: "xtensawin", 11: "rv32imc"}.get(sys.implementation._mpy >> 10, "")
+        family = {2: "x64", 10: "xtensawin", 11: "rv32imc"}.get(sys.implementation._mpy >> 10 & 15, "")
         with open(spool, "rb") as file:
             for _ in check(file, family, sys.implementation.version):
                 pass

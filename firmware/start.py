@@ -21,7 +21,8 @@ _STEP_MS = const(10)
 _ASKED_BY_REQUESTS = ("auth.password_hash", "auth.protect_reads", "auth.allowed_hosts", "system.hostname")
 # What an optional part must leave. On a board the 14 KB of firmware.http.web, 12 for the page and its socket, 3 for two
 # connections (`python -m tools.wasm --parts`); an update wants 20 besides: see `_update_mode`. On a 64-bit machine all is half as
-# large again, and its table of names grows by 15 KB when the page opens (a board has the names in its flash: tools/names.py).
+# large again and its table of names grows (a board has them in its flash: tools/names.py); 44 KB were tried: at `--heap 200k` no
+# page opened.
 _RESERVE_BOARD_KB = const(29)
 _RESERVE_KB = const(60)
 _UPDATE_MODE_S = const(900)

@@ -8,8 +8,6 @@ import network
 from firmware import lazy
 
 _RESET_CAUSES = {1: "POWER_ON", 2: "HARD", 3: "WATCHDOG", 4: "DEEP_SLEEP", 5: "SOFT"}  # facts 6
-
-
 _USES = (("uart.tx_pin", "uart"), ("uart.rx_pin", "uart"), ("can.tx_pin", "can"), ("can.rx_pin", "can"))
 
 
@@ -31,9 +29,7 @@ def prepare(board, config):
         if text:
             problems[name] = key.replace(".", "_") + " " + text
     found = pins.check(config, chip)
-    if (
-        found and found[0] == "system.led_pin"
-    ):  # a LED on the pin of the CAN controller would take it from the controller
+    if found and found[0] == "system.led_pin":  # on a pin of the CAN controller it would take that from it
         problems["led"] = found[1]
     registers = None
     try:

@@ -75,7 +75,7 @@ def register(app, parts):
             raise _bad("delay_ms must be an integer, 0 to %d" % _DELAY_MAX_MS)
         if type(update_mode) is not bool or update_mode and target != "gateway":
             raise _bad("update_mode must be true or false, and is for the gateway")
-        if update_mode:
+        if update_mode and board.may_restart:
             with open(board.data_dir + "/update_mode", "w"):
                 pass  # for firmware/start.py
         if target == "gateway":
