@@ -12,13 +12,14 @@ sys.path.insert(0, ".")
 
 from firmware import live as field
 from firmware.history import reader
-from tests.unit.history_parts import Rig, fresh_directory
+from tests.unit.help import new_directory
+from tests.unit.history_parts import Rig
 
 _POLL = 24
 
 
 def main(path, seconds):
-    rig = Rig(fresh_directory("day"))
+    rig = Rig(new_directory("day"))
     data = rig.live.data
     buffer = bytearray(_POLL)
     heap = []

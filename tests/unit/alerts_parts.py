@@ -1,7 +1,5 @@
 """An `Alerts` on a battery and a bus that the test moves, for the unit tests of firmware/alerts."""
 
-import os
-
 from firmware import live as L
 from firmware.alerts.alerts import Alerts
 from firmware.bms.events import Events
@@ -9,7 +7,7 @@ from firmware.bms.frames import request
 from firmware.bus import ALERT, EVENT, LINK, POLL, STATUS, Bus
 from firmware.config import rules
 from firmware.live import Live
-from tests.unit.help import FakeClock, FakeConfig, FakeLog
+from tests.unit.help import FakeClock, FakeConfig, FakeLog, new_directory
 
 
 class _Thing:
@@ -17,10 +15,7 @@ class _Thing:
 
 
 def directory():
-    """A new empty directory."""
-    path = "/tmp/tinybms-alerts-%d" % int.from_bytes(os.urandom(4), "big")
-    os.mkdir(path)
-    return path
+    return new_directory("alerts")
 
 
 class Bench:

@@ -1,6 +1,22 @@
-"""What unit tests share: a clock that the test moves, a configuration, and `raises`."""
+"""What unit tests share: a clock that the test moves, a configuration, new directories, and `raises`."""
+
+import os
 
 _PERIOD = 1 << 30
+
+
+def new_path(name):
+    """A path with `name` in it where nothing lies yet: in the place for temporary files, on a board at the top."""
+    getenv = getattr(os, "getenv", None)
+    place = (getenv("TMPDIR") or "/tmp") if getenv else ""
+    return "%s/tinybms-%s-%d" % (place, name, int.from_bytes(os.urandom(3), "big"))
+
+
+def new_directory(name):
+    """The path of a new empty directory."""
+    path = new_path(name)
+    os.mkdir(path)
+    return path
 
 
 class FakeClock:

@@ -1,7 +1,5 @@
 """What the tests of history and energy share: a battery in the snapshot, polls at chosen times, littlefs that loses power."""
 
-import os
-
 from firmware import bus as topics
 from firmware import live as field
 from firmware.bus import Bus
@@ -11,13 +9,6 @@ from firmware.live import Live
 from tests.unit.help import FakeClock, FakeConfig, FakeLog
 
 EPOCH = 1_700_000_000_000  # 2023-11-14T22:13:20Z
-
-
-def fresh_directory(name):
-    """An empty directory in the test's place for temporary files."""
-    path = "/tmp/tinybms-%s-%d" % (name, int.from_bytes(os.urandom(3), "big"))
-    os.mkdir(path)
-    return path
 
 
 class Rig:

@@ -1,7 +1,6 @@
 """A set of parts for the HTTP server, and a small client, for tests that run in one MicroPython process."""
 
 import asyncio
-import os
 import sys
 import time
 
@@ -14,7 +13,7 @@ from firmware.bus import Bus
 from firmware.config.config import Config
 from firmware.http.server import Server
 from firmware.live import Live
-from tests.unit.help import FakeClock, FakeLog
+from tests.unit.help import FakeClock, FakeLog, new_directory
 
 
 class FakeBoard(FakeClock):
@@ -24,9 +23,8 @@ class FakeBoard(FakeClock):
     def __init__(self):
         super().__init__()
         self._started = time.ticks_ms()
-        self.data_dir = "/tmp/tinybms-http-%d" % int.from_bytes(os.urandom(3), "big")
+        self.data_dir = new_directory("http")
         self.www_dir = self.root_dir = self.data_dir
-        os.mkdir(self.data_dir)
         self.http_host = "127.0.0.1"
 
     def ticks_ms(self):

@@ -6,12 +6,12 @@ from firmware import bus as topics
 from firmware import live as field
 from firmware.history import energy as counter
 from firmware.history.report import report
-from tests.unit.help import FakeClock
-from tests.unit.history_parts import EPOCH, Rig, fresh_directory
+from tests.unit.help import FakeClock, new_directory
+from tests.unit.history_parts import EPOCH, Rig
 
 
 def rig(**options):
-    return Rig(fresh_directory("energy"), **options)
+    return Rig(new_directory("energy"), **options)
 
 
 def wh(r, at):

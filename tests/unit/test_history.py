@@ -6,12 +6,12 @@ from firmware import bus as topics
 from firmware import live as field
 from firmware.history import reader
 from firmware.history.ring import CAPACITY
-from tests.unit.help import FakeClock
-from tests.unit.history_parts import EPOCH, Rig, fresh_directory
+from tests.unit.help import FakeClock, new_directory
+from tests.unit.history_parts import EPOCH, Rig
 
 
 def rig(**options):
-    return Rig(fresh_directory("history"), **options)
+    return Rig(new_directory("history"), **options)
 
 
 def samples(rig, skip=0):

@@ -5,14 +5,14 @@ import os
 from firmware import live as field
 from firmware.history import reader
 from firmware.history.thin import thinned
-from tests.unit.help import FakeClock
-from tests.unit.history_parts import EPOCH, Rig, fresh_directory
+from tests.unit.help import FakeClock, new_directory
+from tests.unit.history_parts import EPOCH, Rig
 
 _START = EPOCH // 1000 // 60 * 60  # of the minute of EPOCH: 20 s before it
 
 
 def rig(**options):
-    return Rig(fresh_directory("archive"), **options)
+    return Rig(new_directory("archive"), **options)
 
 
 def records(rig, resolution="1m", skip=0):

@@ -7,6 +7,7 @@ import os
 from firmware.system import bundle as reader
 from firmware.system.archive import BundleError
 from tests.unit import update_parts as parts
+from tests.unit.help import new_path, raises
 from tests.unit.update_parts import FILES, archive, gzip, manifest, member
 
 _HERE = (1, 27, 0)
@@ -30,15 +31,11 @@ def refused(data, words="", code="INVALID_BUNDLE", **options):
     raise AssertionError("was taken: " + words)
 
 
-def directory():
-    return "/tmp/tinybms-bundle-%d" % int.from_bytes(os.urandom(3), "big")
-
-
 def test_good_bundle_is_unpacked_and_verified():
     data = io.BytesIO(parts.bundle(FILES))
     assert reader.read_manifest(data) == parts.HEAD
     assert check(data.getvalue()) > 8
-    place = directory()
+    place = new_path("bundle")
     steps = reader.unpack(data, place)
     for _ in steps:
         assert "manifest.json" not in os.listdir(place)  # the last of all
@@ -50,11 +47,11 @@ def test_good_bundle_is_unpacked_and_verified():
         assert file.read() == manifest(FILES)
     for i, _ in enumerate(reader.empty(place)):
         assert i or "manifest.json" not in os.listdir(place)  # the first of all
-    assert place[5:] not in os.listdir("/tmp")
+    assert raises(OSError, os.stat, place)
 
 
 def test_verify_finds_what_was_not_written():
-    place = directory()
+    place = new_path("bundle")
     parts.write_slot(place, FILES)
     for _ in reader.verify(place):
         pass
@@ -273,7 +270,7 @@ def test_memory_stays_small():
     files = {}
     for i in range(120):
         files["firmware/part%03d.mpy" % i] = bytes(1500)
-    path = directory()
+    path = new_path("bundle")
     with open(path, "wb") as file:
         file.write(parts.bundle(files))
     del files

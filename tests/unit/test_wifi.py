@@ -1,7 +1,6 @@
 """firmware/net/wifi.py and portal.py on the stand-in of `network`, step by step with a clock that the test moves."""
 
 import asyncio
-import os
 import sys
 
 sys.path.insert(0, "tests/stand_ins")
@@ -11,7 +10,7 @@ from firmware import bus as topics
 from firmware.bus import Bus
 from firmware.net import station
 from firmware.net.wifi import CONNECTED, CONNECTING, OFF, WAITING, Wifi
-from tests.unit.help import FakeClock, FakeLog
+from tests.unit.help import FakeClock, FakeLog, new_directory
 
 _SSID = "House"
 _KEY = "a good password"
@@ -22,8 +21,7 @@ class Board(FakeClock):
 
     def __init__(self):
         super().__init__()
-        self.data_dir = "/tmp/tinybms-wifi-%d" % int.from_bytes(os.urandom(3), "big")
-        os.mkdir(self.data_dir)
+        self.data_dir = new_directory("wifi")
         self.lines = []
 
     def unique_id(self):
