@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.browser.conftest import axe, overflow, shot, until
-from tests.integration.parts import Parts, wait_for
+from tests.integration.parts import connected, wait_for
 
 NUMBER = re.compile(r"[−+]?[\d.,]+")
 SIZES = {"phone": (360, 780), "laptop": (1280, 800), "wall": (1920, 1080)}
@@ -21,13 +21,8 @@ def figure(page, label):
 @pytest.fixture
 def alone(host_build):
     """Parts of its own: what this test does to them hurts no other."""
-    parts = Parts()
-    try:
-        parts.start_all(no_restart=True)
-        parts.wait_connected()
+    with connected(no_restart=True) as parts:
         yield parts
-    finally:
-        parts.stop()
 
 
 def test_it_shows_what_the_api_says(running, open_page):
@@ -157,13 +152,8 @@ def test_balancing_cells_are_marked(alone, open_page):
 @pytest.fixture
 def small(host_build):
     """A gateway with the memory of an ESP32."""
-    parts = Parts()
-    try:
-        parts.start_all(no_restart=True, heap="200k")
-        parts.wait_connected()
+    with connected(no_restart=True, heap="200k") as parts:
         yield parts
-    finally:
-        parts.stop()
 
 
 _PAINT = """async () => {

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.browser.conftest import axe, overflow, shot, until
-from tests.integration.parts import Parts, wait_for
+from tests.integration.parts import connected, wait_for
 from tools.openapi import TARGET
 
 APP = (TARGET.parent / "src" / "app.js").read_text()
@@ -86,14 +86,9 @@ def test_only_one_socket_whatever_is_opened(open_page):
 @pytest.fixture
 def locked(host_build):
     """A gateway with a password."""
-    parts = Parts()
-    try:
-        parts.start_all(no_restart=True)
-        parts.wait_connected()
+    with connected(no_restart=True) as parts:
         assert parts.http("/api/auth/password", "POST", {"password": PASSWORD}).status == 200
         yield parts
-    finally:
-        parts.stop()
 
 
 def test_the_password_is_asked_for_and_checked(locked, open_page):

@@ -5,7 +5,7 @@ import pytest
 from tests import bundles
 from tests.browser.admin import card, log_in, set_password
 from tests.browser.conftest import axe, overflow, shot, until
-from tests.integration.parts import Parts, wait_for
+from tests.integration.parts import connected, wait_for
 from tools.processes import HOST_BUILD, REBOOT
 
 GONE = ("Failed to load resource", "WebSocket connection", "ERR_CONNECTION", "net::")
@@ -16,13 +16,8 @@ READY = "() => document.querySelectorAll('#card-about dd').length > 6 && documen
 @pytest.fixture(scope="module")
 def running(host_build):
     """A gateway with a root of its own, which may be updated and restarted."""
-    parts = Parts()
-    try:
-        parts.start_all(own_root=True)
-        parts.wait_connected()
+    with connected(own_root=True) as parts:
         yield parts
-    finally:
-        parts.stop()
 
 
 def open_system(open_page, login=False, **options):

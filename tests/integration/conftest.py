@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.integration.parts import Parts
+from tests.integration.parts import Parts, connected
 from tools.processes import ROOT
 
 
@@ -42,10 +42,5 @@ def host_build():
 @pytest.fixture(scope="module")
 def running(host_build):
     """A gateway with everything for all tests of a file, which answers a restart without doing it."""
-    parts = Parts()
-    try:
-        parts.start_all(no_restart=True)
-        parts.wait_connected()
+    with connected(no_restart=True) as parts:
         yield parts
-    finally:
-        parts.stop()

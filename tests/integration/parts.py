@@ -8,6 +8,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import can
@@ -234,4 +235,16 @@ class Parts:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-__all__ = ["Bus", "Failed", "Gateway", "Parts", "http", "wait_for"]
+@contextmanager
+def connected(**options):
+    """`Parts` with a gateway (options of `start_gateway`) that has its battery; all of it ends with the block."""
+    parts = Parts()
+    try:
+        parts.start_all(**options)
+        parts.wait_connected()
+        yield parts
+    finally:
+        parts.stop()
+
+
+__all__ = ["Bus", "Failed", "Gateway", "Parts", "connected", "http", "wait_for"]
