@@ -1,5 +1,6 @@
 """The dashboard's first view and the cells: what it shows, how soon, what it costs, and what it does when something is gone."""
 
+import json
 import re
 import time
 
@@ -140,6 +141,26 @@ def test_cells_as_bars_as_table_and_as_a_line(running, open_page):
     )
     page.get_by_role("button", name="Full range").click()
     assert axe(page) == ""
+
+
+def test_an_unknown_current_is_not_zero(open_page):
+    page = open_page(wait=None)
+
+    def gateway(socket):
+        message = {
+            "type": "battery_data", "timestamp_ms": 1_700_000_000_000, "age_ms": 100, "status": "CHARGING", "voltage_mv": 52000,
+            "current_ma": None, "soc_percent": 50, "soh_percent": 99, "temperature_c": None, "protection": {},
+            "cells": [{"index": i, "voltage_mv": 3250, "balancing": False} for i in range(16)],
+            "cvl_mv": 56000, "ccl_ma": 50000, "dcl_ma": 50000,
+        }  # fmt: skip
+        socket.on_message(lambda told: socket.send(json.dumps(message)))
+
+    page.route_web_socket("**/ws/page", gateway)
+    page.goto("/")
+    until(page, "() => document.querySelector('.soc .value').innerText === '50'")
+    assert page.locator(".flow svg").get_attribute("data-flow") == "unknown"
+    assert "not known" in page.locator(".flow svg").get_attribute("aria-label")
+    assert page.locator(".now .figures > div", has_text="Current").locator("dd").inner_text() == "–"
 
 
 def test_balancing_cells_are_marked(alone, open_page):

@@ -75,11 +75,12 @@ function soc(ctx) {
 /** "about 2 h 10 min to full": from the mean current of the last minute and the capacity; empty when that says nothing. */
 function remaining(ctx) {
   const { live, t, duration } = ctx;
-  const last = live.trend.slice(-AVERAGE);
+  const since = performance.now() - AVERAGE * 1000; // the page may have been hidden in between
+  const last = live.trend.filter((sample) => sample.t > since && sample.ma !== null);
   const capacity = live.state?.battery.capacity_mah;
   const known = live.known;
   if (!capacity || last.length < 5 || known?.soc_percent == null) return "\u00a0";
-  const mean = last.reduce((sum, sample) => sum + (sample.ma ?? 0), 0) / last.length;
+  const mean = last.reduce((sum, sample) => sum + sample.ma, 0) / last.length;
   if (Math.abs(mean) < IDLE_MA) return "\u00a0";
   const fine = live.state.battery.soc_hundredths;
   const percent = fine !== null && Math.abs(fine / 100 - known.soc_percent) < 1.5 ? fine / 100 : known.soc_percent;
@@ -121,11 +122,11 @@ function flow(ctx) {
 
   function battery(known) {
     const value = watts(known);
-    const direction = value === null || Math.abs(known.current_ma) < 100 ? "none" : value > 0 ? "in" : "out";
+    const direction = value === null ? "unknown" : Math.abs(known.current_ma) < 100 ? "none" : value > 0 ? "in" : "out";
     drawing.dataset.flow = direction;
     drawing.dataset.pace = Math.abs(value) > 3000 ? 4 : Math.abs(value) > 1000 ? 3 : Math.abs(value) > 200 ? 2 : 1;
     text(amount, value === null ? number(null) : power(ctx, Math.abs(value)));
-    text(amps, direction === "none" ? t("flow.none") : t("flow." + direction));
+    text(amps, t("flow." + direction));
     const height = (112 * (known?.soc_percent ?? 0)) / 100;
     attr(level, "height", height.toFixed(1));
     attr(level, "y", (176 - height).toFixed(1));
