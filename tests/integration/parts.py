@@ -235,6 +235,15 @@ class Parts:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def free_heap(gateway, samples):
+    """The best of some looks at the free heap, as it is after a collection. The gateway looks at most each 50 ms."""
+    best = 0
+    for _ in range(samples):
+        time.sleep(0.06)
+        best = max(best, gateway.status()["free_heap"])
+    return best
+
+
 @contextmanager
 def connected(**options):
     """`Parts` with a gateway (options of `start_gateway`) that has its battery; all of it ends with the block."""
@@ -247,4 +256,4 @@ def connected(**options):
         parts.stop()
 
 
-__all__ = ["Bus", "Failed", "Gateway", "Parts", "connected", "http", "wait_for"]
+__all__ = ["Bus", "Failed", "Gateway", "Parts", "connected", "free_heap", "http", "wait_for"]

@@ -8,15 +8,13 @@ import struct
 import time
 
 import pytest
-from tests.integration.parts import wait_for
+from tests.integration.parts import free_heap, wait_for
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 IN_TIME_S = 2
 SMALL_HEAP_FREE = 20 * 1024  # below this nothing new is taken on
-HEAP_TOLERANCE = (
-    48_000  # bytes: what lies between two collections, modules loaded meanwhile, a piece of the table of names
-)
+HEAP_TOLERANCE = 24_000  # bytes: what lies between two collections, and a module that was loaded meanwhile
 
 
 PATHS = (
@@ -52,7 +50,7 @@ def answers(running):
 
 def heap(running):
     """Free heap as it is after a collection: the best of some samples."""
-    return max(running.gateway.status()["free_heap"] for _ in range(12))
+    return free_heap(running.gateway, 12)
 
 
 def malformed(dice, host):

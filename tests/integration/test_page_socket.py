@@ -7,7 +7,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.integration.parts import wait_for
+from tests.integration.parts import free_heap, wait_for
 
 ALL = ["telemetry", "events", "alerts", "state", "uart", "can"]
 
@@ -138,7 +138,7 @@ def test_a_page_that_floods_is_dropped_and_the_others_live(running):
 
 def test_heap_comes_back_when_the_page_is_gone(running):
     def free():
-        return max(running.gateway.status()["free_heap"] for _ in range(8))
+        return free_heap(running.gateway, 8)
 
     with Page(running, *ALL) as page:
         page.of("battery_data")
