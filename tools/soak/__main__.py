@@ -79,9 +79,9 @@ def rows(result, days):
     slope = result["slope"]
     yield "simulated days", f"{result['days']:.2f}", f">= {days}", result["days"] >= days - 0.01
     yield (
-        "polls asked, good",
-        f"{result['polls']}, {counts['good']}",
-        "good = counted",
+        "polls asked, good, replies that may count",
+        f"{result['polls']}, {counts['good']}, {result['good_sent']}",
+        "counted <= sent",
         counts["good"] <= result["good_sent"],
     )
     yield (
@@ -91,8 +91,8 @@ def rows(result, days):
         True,
     )
     if result["kills"] + result["restarts"]:
-        most = max((size for _, size in result["heap"]), default=0)
-        figures = f"{slope:+.0f} bytes a day, at most {most} bytes"
+        highest = max((size for _, size in result["heap"]), default=0)
+        figures = f"{slope:+.0f} bytes a day, at most {highest} bytes"
         yield "heap, gateway killed and restarted (see top of file)", figures, "not judged", True
     elif days >= 1:
         yield "heap: slope of the hourly readings", f"{slope:+.0f} bytes a day", f"< {SLOPE}", slope < SLOPE

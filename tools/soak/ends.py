@@ -34,6 +34,7 @@ class BmsPort(Stream):
         self.good_at = 0  # simulated ms of the last good fast reply
         self.settings_at = 0
         self.fast_asked = self.fast_good = self.writes = self.requests = self.breaks = 0
+        self._settings = None  # the last reply with settings: (reply, are they refused, simulated ms)
         self.refused = False  # it was told settings that cannot be, so that polls do not count
         self._out = []
         self._broken = False
@@ -71,6 +72,11 @@ class BmsPort(Stream):
         if self._broken:
             return 0
         data = self._out.pop(0)
+        if self._settings and data is self._settings[0]:  # a reply that got lost before tells it nothing
+            _, self.refused, at = self._settings
+            self._settings = None
+            if not self.refused:
+                self.settings_at = at
         if len(data) > len(buf):
             self._out.insert(0, data[len(buf) :])
             data = data[: len(buf)]
@@ -100,9 +106,7 @@ class BmsPort(Stream):
                 self.good_at = now + _REPLY_MS
                 self.pack.told()
             elif good and tx[1] == 3 and tx[2] == 1 and tx[3] == 44 and tx[5] == 44:
-                self.refused = not 2900 < self.registers[300] < 3750
-                if not self.refused:
-                    self.settings_at = now + _REPLY_MS
+                self._settings = (answer, not 2900 < self.registers[300] < 3750, now + _REPLY_MS)
             self._out.append(answer)
             self.wake_reader(now + _REPLY_MS)
 

@@ -38,18 +38,18 @@ function drawMenu({ t, chooseTheme, login, relanguage }) {
     relanguage();
   };
   const log = h("button", { type: "button", onclick: () => ((menu.open = false), login()) });
+  const nameLog = () => text(log, t(loggedIn() ? "logout" : "login")); // before it opens: `toggle` comes a frame later
   const menu = h(
     "details",
     {
       class: "menu",
-      ontoggle: () => text(log, t(loggedIn() ? "logout" : "login")),
       onkeydown: (event) => {
         if (event.key !== "Escape" || !menu.open) return;
         menu.open = false;
         menu.firstChild.focus();
       },
     },
-    h("summary", { "aria-label": t("menu"), title: t("menu") }, icon("menu")),
+    h("summary", { "aria-label": t("menu"), title: t("menu"), onclick: nameLog }, icon("menu")),
     h(
       "div",
       { class: "panel" },

@@ -19,6 +19,7 @@ function busCard(ctx) {
   const rows = ["gx", "speed", "sent", "received", "errors", "dropped", "busoffs", "trouble"].map((key) => [key, h("dd", null, "–")]);
   const value = Object.fromEntries(rows);
   const notice = h("p", { class: "notice", hidden: true, role: "alert", dataset: { tone: "bad" } });
+  let refused = false; // the last reading failed, and `notice` says how
 
   function show(bus) {
     if (!bus) return;
@@ -36,6 +37,7 @@ function busCard(ctx) {
       trouble: bus.last_error || t("none"),
     };
     for (const key in said) ctx.text(value[key], said[key]);
+    if (refused) return; // stays until it is asked again: the socket says nothing of why
     notice.hidden = bus.enabled;
     notice.dataset.tone = "warn";
     if (!bus.enabled) ctx.text(notice, t("off"));
@@ -43,9 +45,12 @@ function busCard(ctx) {
 
   async function read() {
     try {
-      show(await ctx.api.get("/api/can/status"));
+      const bus = await ctx.api.get("/api/can/status");
+      refused = false;
+      show(bus);
     } catch (error) {
       if (ctx.signal.aborted) return;
+      refused = true;
       notice.hidden = false;
       notice.dataset.tone = "bad";
       notice.replaceChildren(ctx.errorText(error) + " ", h("button", { type: "button", onclick: () => ((notice.hidden = true), read()) }, t("again")));
