@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
@@ -152,10 +151,21 @@ def bundle(draw):
     return bundles.pack(archive, draw(st.sampled_from((9, 12, 12, 12, 15))))
 
 
+def unpacked(case):
+    """What a gzip file holds, also with a wrong trailer: of a bundle the SHA-256 of each file is what counts."""
+    stream, data = zlib.decompressobj(31), b""
+    for byte in case:
+        try:
+            data += stream.decompress(bytes((byte,)))
+        except zlib.error:
+            break
+    return data
+
+
 def check_bundle(case, told):
     if told != "good":
         return
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(case))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(unpacked(case))) as archive:
         read = {member.name: archive.extractfile(member).read() for member in archive}
     manifest = json.loads(read.pop("manifest.json"))
     need(manifest["name"] == "tinybms-gw" and manifest["family"] == "x64")
