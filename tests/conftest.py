@@ -4,6 +4,7 @@ import ast
 import os
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -45,22 +46,7 @@ class MicroPythonFile(pytest.File):
     def run(self):
         """{test: "" or the traceback}; the whole output under None."""
         if self.results is None:
-            path = str(self.path.relative_to(ROOT))
-            environment = dict(os.environ, MICROPYPATH=f"{ROOT}:{ROOT}/lib:.frozen")
-            command = [MICROPYTHON, "-X", "heapsize=16M", "tests/unit/run.py", path]
-            try:
-                done = subprocess.run(
-                    command,
-                    cwd=ROOT,
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    errors="replace",
-                    timeout=TIMEOUT_S,
-                )
-                output = done.stdout + done.stderr
-            except subprocess.TimeoutExpired as error:
-                output = f"{(error.stdout or b'').decode(errors='replace')}\nno end after {TIMEOUT_S} s"
+            output = self._output()
             self.results = {None: output}
             name = None
             for line in output.splitlines():
@@ -71,6 +57,18 @@ class MicroPythonFile(pytest.File):
                 elif name and line.startswith("  "):
                     self.results[name] += "\n" + line
         return self.results
+
+    def _output(self):
+        command = [MICROPYTHON, "-X", "heapsize=16M", "tests/unit/run.py", str(self.path.relative_to(ROOT))]
+        with tempfile.TemporaryDirectory(prefix="tinybms-unit-") as directory:  # the tests leave their files there
+            environment = dict(os.environ, MICROPYPATH=f"{ROOT}:{ROOT}/lib:.frozen", TMPDIR=directory)
+            try:
+                done = subprocess.run(
+                    command, cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S
+                )  # fmt: skip
+                return done.stdout + done.stderr
+            except subprocess.TimeoutExpired as error:
+                return f"{(error.stdout or b'').decode(errors='replace')}\nno end after {TIMEOUT_S} s"
 
 
 class MicroPythonItem(pytest.Item):

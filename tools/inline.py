@@ -10,6 +10,8 @@ import ast
 import re
 from pathlib import Path
 
+from tools.syntax import walk
+
 
 def module_name(path, root):
     """firmware/can/can.py -> "firmware.can.can"; a package by its name."""
@@ -146,16 +148,16 @@ def _all_folded(tree):
                 return False
             known[node.targets[0].id] = number
             calls += 1
-    return calls == sum(isinstance(node, ast.Name) and node.id == "const" for node in ast.walk(tree))
+    return calls == sum(isinstance(node, ast.Name) and node.id == "const" for node in walk(tree))
 
 
 def _drop_unused(source):
     """Leave out the top-level imports that nothing refers to any more: `const`, and modules that were only asked for numbers."""
     tree = ast.parse(source)
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    used = {node.id for node in walk(tree) if isinstance(node, ast.Name)}
     if _all_folded(tree):
         used.discard("const")
-    used |= {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    used |= {name for node in walk(tree) if isinstance(node, ast.Global) for name in node.names}
     lines = source.split("\n")
     for node in tree.body:
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith(("firmware", "micropython")):
@@ -174,7 +176,7 @@ def _make_private(source, name):
     if re.search(rf"\b_{name}\b", source):
         return source  # that name is taken
     edits = []
-    for node in ast.walk(ast.parse(source)):
+    for node in walk(ast.parse(source)):
         if isinstance(node, ast.Name) and node.id == name:
             edits.append((node.lineno, node.col_offset, node.end_col_offset, "_" + name))
         elif isinstance(node, ast.arg) and node.arg == name:

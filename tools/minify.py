@@ -11,6 +11,8 @@ import ast
 import re
 from collections import defaultdict
 
+from tools.syntax import walk
+
 _WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -24,12 +26,12 @@ def _mentions(tree):
     names, words = set(), set()
     docs = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in walk(tree)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in walk(tree):
         for field in ("id", "attr", "arg", "name", "asname", "module"):
             value = getattr(node, field, None)
             if isinstance(value, str):
@@ -47,7 +49,7 @@ def _mentions(tree):
 def _defined(tree):
     """The names that this file assigns, defines or takes as a parameter."""
     found = set()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.arg):
@@ -69,10 +71,10 @@ def _families(trees, names):
 
     for path, tree in trees.items():
         bases = {
-            part.id for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases
-            for part in ast.walk(base) if isinstance(part, ast.Name)
+            part.id for node in walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases
+            for part in walk(base) if isinstance(part, ast.Name)
         }  # fmt: skip
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:
                     origin = by_name.get(node.module) or by_name.get(f"{node.module}.{alias.name}")
@@ -92,7 +94,7 @@ def _shorts(taken):
 
 def _edits(tree, source, names):
     lines = source.split("\n")
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Name) and node.id in names:
             yield node.lineno, node.col_offset, node.end_col_offset, names[node.id]
         elif isinstance(node, ast.arg) and node.arg in names:
@@ -146,7 +148,7 @@ def _parameters(sources):
     trees = {path: ast.parse(source) for path, source in sources.items()}
     by_name = set()
     for tree in trees.values():
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, ast.keyword):
                 if node.arg is None:
                     raise ValueError("a call with ** hides which parameters are given by name")
@@ -155,7 +157,7 @@ def _parameters(sources):
     for path, tree in trees.items():
         outer = defaultdict(set)  # function: short names of the functions around it
         edits = [
-            edit for node in ast.walk(tree) if isinstance(node, _FUNCTIONS) for edit in _shorter(node, by_name, outer)
+            edit for node in walk(tree) if isinstance(node, _FUNCTIONS) for edit in _shorter(node, by_name, outer)
         ]  # the outer before the inner
         results[path] = sources[path], edits
     return results
@@ -167,19 +169,19 @@ def _shorter(function, by_name, outer):
     They have no underscore: mpy-cross puts a module's `_x = const(...)` in place of every `_x`, parameters too.
     """
     body = function.body if isinstance(function.body, list) else [function.body]
-    inside = [node for statement in body for node in ast.walk(statement)]
+    inside = [node for statement in body for node in walk(statement)]
     used = {node.id for node in inside if isinstance(node, ast.Name)}
     left = set()  # bound or declared anew further inside, or of an f-string, whose columns Python 3.10 tells wrong
     for node in inside:
         if isinstance(node, _SCOPES):
-            own = list(ast.walk(node))
+            own = list(walk(node))
             left |= {part.arg for part in own if isinstance(part, ast.arg)}
             left |= {part.id for part in own if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
             left.add(getattr(node, "name", ""))
         elif isinstance(node, ast.Global | ast.Nonlocal):
             left.update(node.names)
         elif isinstance(node, ast.JoinedStr):
-            left |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+            left |= {part.id for part in walk(node) if isinstance(part, ast.Name)}
         elif isinstance(node, ast.ExceptHandler | ast.alias):
             left |= {(node.name or "").split(".")[0], getattr(node, "asname", None)}
     arguments = function.args.posonlyargs + function.args.args

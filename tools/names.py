@@ -20,6 +20,8 @@ import keyword
 import re
 from pathlib import Path
 
+from tools.syntax import walk
+
 ROOT = Path(__file__).resolve().parent.parent
 ROM = ROOT / "tools" / "rom_names.txt"
 KEEPERS = (
@@ -46,7 +48,7 @@ def rom():
 
 def _identifiers(tree):
     """Every identifier of a module, those of imports and arguments by name too."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         for field in ("id", "attr", "arg", "name", "asname", "module"):
             if isinstance(text := getattr(node, field, None), str):
                 yield from text.split(".")
@@ -56,8 +58,9 @@ def _identifiers(tree):
 
 def _words(tree):
     """The words of the strings that can be names, or tables of them; not those of texts for people and of formats."""
-    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
+    nodes = walk(tree)
+    docs = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
         text = node.value if isinstance(node, ast.Constant) and id(node) not in docs else None
         if isinstance(text, str) and _TABLE.fullmatch(text):
             yield from _WORD.findall(text)
@@ -69,7 +72,7 @@ def _is_const(node):
 
 def _kept(tree):
     """Names that a module defines and that must stay."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.ClassDef) and (node.bases or node.name in _ASKED_FOR):
             yield node.name
             if node.name in _ASKED_FOR:
@@ -87,7 +90,7 @@ def _kept(tree):
 
 
 def _defined(tree):
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.arg):
@@ -106,11 +109,13 @@ def table(trees, names, others):
     kept = known | others | set(dir(builtins)) | set(keyword.kwlist)
     for name in names.values():
         kept |= set(name.split("."))
-    defined, mentioned = set(), set()
+    defined, mentioned, identifiers = set(), set(), []
     for tree in trees.values():
-        kept |= {*_kept(tree), *_words(tree)}
+        words = set(_words(tree))
+        identifiers.append(set(_identifiers(tree)))
+        kept |= {*_kept(tree), *words}
         defined |= set(_defined(tree))
-        mentioned |= {*_identifiers(tree), *_words(tree)}
+        mentioned |= identifiers[-1] | words
     old = sorted(name for name in defined - kept if not name.startswith("__") and name != "_")
     free = [
         name for name in sorted(everywhere, key=lambda name: (len(name), name))
@@ -118,8 +123,8 @@ def table(trees, names, others):
         and not name.startswith("_")
     ]  # fmt: skip
     uses = dict.fromkeys(old, 0)
-    for tree in trees.values():
-        for name in set(_identifiers(tree)) & uses.keys():
+    for found in identifiers:
+        for name in found & uses.keys():
             uses[name] += 1
     old.sort(key=lambda name: (-uses[name], name))
     return dict(zip(old, free))
@@ -145,9 +150,9 @@ def others():
     found = set()
     for path in [*(ROOT / name for name in KEEPERS), *sorted((ROOT / "lib").rglob("*.py"))]:
         tree = ast.parse(path.read_text())
-        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        docs = {id(node.value) for node in walk(tree) if isinstance(node, ast.Expr)}
         found.update(_identifiers(tree))
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
                 found.update(_WORD.findall(node.value))  # Python in a string too
     for path in sorted((ROOT / "firmware").rglob("*.json*")):

@@ -3,6 +3,8 @@
 import ast
 from collections import defaultdict
 
+from tools.syntax import walk
+
 _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
@@ -26,7 +28,7 @@ def _bound(body, args=None):
                 names.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
             queue.extend(ast.iter_child_nodes(node))
     if args:
-        names.update(node.arg for node in ast.walk(args) if isinstance(node, ast.arg))
+        names.update(node.arg for node in walk(args) if isinstance(node, ast.arg))
     return names - outside
 
 
@@ -78,7 +80,7 @@ class Scopes(ast.NodeVisitor):
         first, names = node.generators[0].iter, set()
         self.visit(first)
         for generator in node.generators:
-            names |= {part.id for part in ast.walk(generator.target) if isinstance(part, ast.Name)}
+            names |= {part.id for part in walk(generator.target) if isinstance(part, ast.Name)}
         rest = [part for part in ast.iter_child_nodes(node) if not isinstance(part, ast.comprehension)]
         for generator in node.generators:
             rest += [generator.target, *generator.ifs, *([] if generator.iter is first else [generator.iter])]

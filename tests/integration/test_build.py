@@ -78,3 +78,26 @@ def test_the_bundle(built):
     assert set(manifest["files"]) == set(contents)
     assert all(manifest["files"][name][1] == len(content) for name, content in contents.items())
     assert contents == {name: (slot / name).read_bytes() for name in files_of(slot)}
+
+
+AGAIN = """
+from tools import build, fresh
+build._build = None  # whoever builds falls over it
+out, source = build.ROOT / "build" / "esp32", build.ROOT / "firmware" / "bus.py"
+parts = build.build("esp32")
+assert parts["firmware"] and parts["lib"] and parts["www"]
+key = fresh.inputs(build.find_mpy_cross())
+source.write_text(source.read_text() + "#")
+other = fresh.inputs(build.find_mpy_cross())
+assert other != key and fresh.recall(out, other) is None and fresh.recall(out, key) == parts
+file = out / "slot_a" / "firmware" / "app.mpy"
+file.write_bytes(file.read_bytes() + b"x")
+assert fresh.recall(out, key) is None and not (build.ROOT / "build" / ".esp32.json").exists()
+"""
+
+
+def test_what_is_built_is_not_built_again(built, tmp_path):
+    """But when a source or a file of the build has changed: then without the stamps of its parts."""
+    copy = shutil.copytree(built[0], tmp_path / "copy")
+    done = subprocess.run([sys.executable, "-c", AGAIN], cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -38,8 +38,8 @@ class Process:
         self._directory = tempfile.mkdtemp(prefix="tinybms-fuzz-")
         command = [micropython(), "-X", "heapsize=8m", "tools/fuzz/driver.py", self.target, self._directory]
         self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
-            start_new_session=True,
+            command, cwd=ROOT, env=dict(os.environ, TMPDIR=self._directory), start_new_session=True, bufsize=0,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
     def _read(self, count, deadline):
