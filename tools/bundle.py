@@ -10,9 +10,9 @@ Modules that are loaded and dropped by their name (firmware/lazy.py) cannot be m
 """
 
 import ast
-import re
 from collections import defaultdict
 
+from tools.by_name import Refused, check_strings, redirect
 from tools.flat import flat
 from tools.minify import _shorts
 from tools.scopes import Scopes
@@ -43,12 +43,6 @@ JOINED = (
 )
 _IMPORTS = ast.Import | ast.ImportFrom
 _COMPILER = ("const", "micropython")  # mpy-cross knows them by these names
-_BY_NAME = ("load", "once", "drop", "_load", "_drop")
-_TABLE = re.compile(r"=(\w+)(?= )")  # of firmware/http/web.py
-
-
-class Refused(ValueError):
-    """The sources cannot be merged as the table asks."""
 
 
 def _constants(tree):
@@ -82,7 +76,7 @@ class Bundler:
     def result(self):
         """{dotted name: source} without the members."""
         for name, tree in self.trees.items():
-            _check_strings(name, tree, self.home.keys() - {self.home[member] for member in self.joined})
+            check_strings(name, tree, self.home.keys() - {self.home[member] for member in self.joined})
         for member in self.joined:  # what is asked for by attribute
             names = self.scopes[member].bound - _imported(self.trees[member]) - _constants(self.trees[member])
             self.wanted[member] |= {name for name in names if not name.startswith("_")}
@@ -260,33 +254,6 @@ def _imported(tree):
     return {alias.asname or alias.name for node in _imports(tree) for alias in node.names}
 
 
-def _check_strings(name, tree, home):
-    """Refuse when module `name` loads or drops a member of a bundle by its name."""
-    asked = set()
-    room = name.partition("_")[0] + "_" if "_" in name else name.rpartition(".")[0] + "."
-    for node in walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _BY_NAME:
-            asked |= {f"firmware.{part.value}" for part in node.args if isinstance(part, ast.Constant)}
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
-            asked |= {f"{room}{part.value}" for part in node.value.elts if isinstance(part, ast.Constant)}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(" "):
-            asked |= {f"{room}{leaf}" for leaf in _TABLE.findall(node.value)}
-    if asked & home:
-        raise Refused(f"{name} loads {', '.join(sorted(asked & home))} by name: no member of a bundle can be")
-
-
-def _redirect(source, homes):
-    """`source` with the names of joined modules (`homes` {name: name of the file}) in load, drop and once replaced."""
-    tree, changed = ast.parse(source), False
-    for node in walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _BY_NAME:
-            for part in node.args:
-                new = homes.get(f"firmware.{part.value}") if isinstance(part, ast.Constant) else None
-                if new:
-                    part.value, changed = new.partition(".")[2], True
-    return ast.unparse(tree) + "\n" if changed else source
-
-
 def bundle(sources, names):
     """{path: source} with the BUNDLES in the place of their members. `names`: {path: flat module name}, of tools/flat.py."""
     paths = {name: path for path, name in names.items()}
@@ -299,6 +266,6 @@ def bundle(sources, names):
         members = [flat(f"firmware.{member}") for member in members.split()]
         homes.update(dict.fromkeys(members, members[0]))
         table[members[0]] = members
-    sources = {names[path]: _redirect(source, homes) for path, source in sources.items()}
+    sources = {names[path]: redirect(source, homes) for path, source in sources.items()}
     result = Bundler(sources, table, homes).result()
     return {paths[name]: source for name, source in result.items()}

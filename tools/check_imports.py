@@ -9,11 +9,12 @@ import ast
 import sys
 from pathlib import Path
 
+from tools.by_name import is_by_name
+
 ROOT = Path(__file__).resolve().parent.parent
 HARDWARE = {"machine", "network", "esp32", "bluetooth"}
 SHARED = {"bus", "live", "config", "lazy"}
 LIBRARIES = {"microdot": "http", "umqtt": "mqtt", "aioble": "net"}
-_BY_NAME = ("load", "once", "drop", "_load", "_drop")  # of firmware/lazy.py
 # What a room has loaded of another all the same, for a moment: code too large to stay, and nothing in it to hand over
 LOADED = {
     "bus": {"system.bus_metrics"},  # its own figures
@@ -40,7 +41,7 @@ def imports(path):
 def loaded(path):
     """(line, name without "firmware.") of each module of a room that is loaded or dropped by a name that stands there."""
     for node in _tree(path):
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _BY_NAME:
+        if is_by_name(node):
             for part in node.args:
                 if isinstance(part, ast.Constant) and isinstance(part.value, str) and "." in part.value:
                     yield node.lineno, part.value

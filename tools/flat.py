@@ -8,9 +8,8 @@ around them.
 
 import ast
 
+from tools.by_name import is_by_name
 from tools.syntax import walk
-
-_BY_NAME = ("load", "once", "drop", "_load", "_drop")
 
 
 class Refused(ValueError):
@@ -28,10 +27,6 @@ class _Flatten(ast.NodeTransformer):
 
     def __init__(self, names, rooms):
         self.names, self.rooms, self.changed = names, rooms, False
-
-    @staticmethod
-    def _is_by_name(node):
-        return isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _BY_NAME
 
     def visit_Import(self, node):
         for alias in node.names:
@@ -59,14 +54,14 @@ class _Flatten(ast.NodeTransformer):
 
     def visit_Call(self, node):
         self.generic_visit(node)
-        if self._is_by_name(node):
+        if is_by_name(node):
             self._strings(node.args)
         return node
 
     def visit_For(self, node):
         self.generic_visit(node)
         for part in walk(node):
-            if self._is_by_name(part) and any(
+            if is_by_name(part) and any(
                 getattr(one, "id", "") == getattr(node.target, "id", None) for one in part.args
             ):
                 self._strings([node.iter])

@@ -1,4 +1,4 @@
-"""Runs under MicroPython: `driver.py TARGET DIRECTORY` gives each case from stdin to that target of tools/fuzz/device.py.
+"""Runs under MicroPython: `driver.py TARGET DIRECTORY` gives each case from stdin to that target of tools/fuzz/device/.
 
 In: four bytes of length, the case; an empty one asks for the heap in use. Out: "=", four bytes of length, JSON.
 """
