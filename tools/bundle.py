@@ -40,6 +40,7 @@ JOINED = (
     "http.body http.json_stream",
     "net.captive_dns net.portal",
     "mqtt.limits mqtt.endpoint",
+    "mqtt.session mqtt.outgoing",  # the one imports the other
 )
 _IMPORTS = ast.Import | ast.ImportFrom
 _COMPILER = ("const", "micropython")  # mpy-cross knows them by these names

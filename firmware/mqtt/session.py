@@ -1,24 +1,20 @@
-"""What is on while a broker is configured: keeps the connection, and sends what is due. One task.
-
-Out of order it goes by class: alerts first, each until it is acknowledged; then answers to commands; then status, configuration
-and metrics, which are made when they are sent, so that only the newest exists; then CAN frames. One QoS 1 message is on its way
-at a time.
+"""What is on while a broker is configured: keeps the connection, and sends what is due (outgoing.py). One task, one QoS 1 message
+on its way at a time.
 """
 
 import asyncio
 import gc
-import json
 import os
 from micropython import const
 from firmware import bus as topics
 from firmware import live as field
 from firmware.lazy import drop, load, once
-from firmware.mqtt import client, messages
+from firmware.mqtt import client
+from firmware.mqtt.outgoing import send_one
 
 _STEP_MS = const(50)
 _BUSY_MS = const(200)  # so long after an incoming message the next ones are acknowledged at once
 _STATUS_MS = const(10_000)
-_METRICS_MS = const(1000)
 _BACKOFF_MAX_MS = const(120_000)
 _SETTLED_MS = const(10_000)  # a connection that held so long starts with the shortest back-off again
 _ACK_MS = const(15_000)
@@ -29,7 +25,6 @@ _FRAMES = const(16)
 _ANSWERS = const(8)
 _COMMANDS = const(8)
 _COMMAND_MS = const(50)
-_PIECES = const(16)  # of the configuration, about one each key, looked up without a pause
 
 
 async def run(part):
@@ -39,6 +34,7 @@ async def run(part):
         await session.run()
     finally:
         session.end()
+        drop("mqtt.outgoing")  # where it is a module of its own: it holds a client.py that is dropped too
 
 
 class Session:
@@ -53,20 +49,20 @@ class Session:
         self.answers = topics.Queue(_ANSWERS)
         self._commands = topics.Queue(_COMMANDS)
         self._worker = None  # task that carries out commands
-        self._alerts = bus.queue((topics.ALERT,), _ALERTS)
-        self._frames = None
+        self.alerts = bus.queue((topics.ALERT,), _ALERTS)
+        self.frames = None
         for topic in (topics.STATUS, topics.LINK, topics.LIMITS):
             bus.subscribe(topic, self._on_change)
         bus.subscribe(topics.CONFIG, self._on_config)
         bus.subscribe(topics.EVENT, self._on_event)
-        self._pid = 0
-        self._alert = None  # the alert on its way: (text, packet identifier), kept until it is acknowledged
-        self._waits = 0  # packet identifier of the QoS 1 message on its way
-        self._since = 0
+        self.pid = 0
+        self.alert = None  # the alert on its way: (text, packet identifier), kept until it is acknowledged
+        self.waits = 0  # packet identifier of the QoS 1 message on its way
+        self.since = 0
         self._pinged = False
-        self._status_due = True
-        self._status_at = self._metrics_at = 0
-        self._soc = self._polls = None
+        self.status_due = True
+        self.status_at = self.metrics_at = 0
+        self.soc = self.polls = None
         self._cells = None  # cells that Home Assistant knows of
 
     def end(self):
@@ -75,13 +71,13 @@ class Session:
             bus.unsubscribe(topic, self._on_change)
         bus.unsubscribe(topics.CONFIG, self._on_config)
         bus.unsubscribe(topics.EVENT, self._on_event)
-        bus.close(self._alerts)
+        bus.close(self.alerts)
         self._watch_frames(False)
         if self._worker:
             self._worker.cancel()
 
     def _on_change(self, topic, payload):
-        self._status_due = True
+        self.status_due = True
 
     def _on_config(self, topic, keys):
         self.part.config_due = True
@@ -94,9 +90,9 @@ class Session:
             self.part.check_limits()
 
     def _watch_frames(self, on):
-        if self._frames:
-            self.parts.bus.close(self._frames)
-        self._frames = self.parts.bus.queue((topics.CAN_FRAME,), _FRAMES) if on else None
+        if self.frames:
+            self.parts.bus.close(self.frames)
+        self.frames = self.parts.bus.queue((topics.CAN_FRAME,), _FRAMES) if on else None
 
     def _configure(self):
         """Take the configuration; False when there is no broker in it."""
@@ -149,7 +145,7 @@ class Session:
         finally:
             for name in ("mqtt.opening", "mqtt.tls", "mqtt.peer"):
                 drop(name)
-            self._tidy()
+            self.tidy()
         part.connected, part.verified, part.last_error = True, connection.verified, ""
         broker = part.status()["broker"]
         self.parts.bus.publish(topics.EVENT, ("MQTT_CONNECTED", {"broker": broker}))
@@ -168,12 +164,12 @@ class Session:
     async def _talk(self, connection):
         settings = self.settings
         diff, now = self.parts.board.ticks_diff, self.parts.board.ticks_ms()
-        busy = self._status_at = self._metrics_at = self.parts.board.ticks_add(now, -_STATUS_MS)
-        self._waits = 0
+        busy = self.status_at = self.metrics_at = self.parts.board.ticks_add(now, -_STATUS_MS)
+        self.waits = 0
         self._pinged = False
         self._cells = None
-        self._status_due = self.part.config_due = True
-        self._polls = None
+        self.status_due = self.part.config_due = True
+        self.polls = None
         await connection.publish(settings.will_topic, b"online", True)
         self.part.sent += 1
         if settings.commands:
@@ -189,7 +185,7 @@ class Session:
             self._check_limits()
             self.part.received += connection.received
             connection.received = 0
-            if not await self._send_one(connection, now):
+            if not await send_one(self, connection, now):
                 await self._announce()
                 await asyncio.sleep_ms(2 if diff(now, busy) < _BUSY_MS else _STEP_MS)
 
@@ -200,12 +196,12 @@ class Session:
 
     async def _keep_alive(self, connection, now):
         diff = self.parts.board.ticks_diff
-        if self._waits and connection.acked == self._waits:
-            if self._alert and self._alert[1] == self._waits:
-                self._alert = None
-            self._waits = 0
+        if self.waits and connection.acked == self.waits:
+            if self.alert and self.alert[1] == self.waits:
+                self.alert = None
+            self.waits = 0
         silent = diff(now, connection.heard)
-        if self._waits and diff(now, self._since) > _ACK_MS:
+        if self.waits and diff(now, self.since) > _ACK_MS:
             raise OSError("mqtt: no PUBACK")
         after = min(_PING_MS, self.settings.keepalive * 500)
         if silent < after:
@@ -216,100 +212,18 @@ class Session:
         elif silent > after + _PONG_MS:
             raise OSError("mqtt: no PINGRESP")
 
-    # -- sending -------------------------------------------------------------------------------------------------------
+    # -- for outgoing.py and discovery.py ----------------------------------------------------------------------------------
 
-    async def _send_one(self, connection, now):
-        """Send what is most urgent; False when nothing is due."""
-        parts, settings = self.parts, self.settings
-        diff = parts.board.ticks_diff
-        if not self._waits and (self._alert or len(self._alerts)):
-            return await self._send_alert(connection)
-        if len(self.answers):
-            topic, payload = await self.answers.get()
-            await self._publish(topic, payload)
-            return True
-        live = parts.live
-        if not (self._waits and settings.qos):
-            soc = live.get(field.SOC)
-            soc = None if soc is None else soc // 100
-            if self._status_due or soc != self._soc or diff(now, self._status_at) >= _STATUS_MS:
-                self._status_due = False
-                self._soc = soc
-                self._status_at = now
-                await self._publish("status", messages.status(live, parts.board))
-                return True
-            if self.part.config_due:
-                self.part.config_due = False
-                gc.collect()
-                await self._publish("config", await self._config())
-                self._tidy()
-                return True
-            if (
-                live.polls != self._polls
-                and diff(now, self._metrics_at) >= _METRICS_MS
-                or diff(now, self._metrics_at) >= _STATUS_MS
-            ):
-                self._polls = live.polls
-                self._metrics_at = now
-                message = messages.metrics(live, parts.board, parts.bms.counters, parts.can.driver)
-                await self._publish("metrics", message)
-                return True
-        if self._frames and len(self._frames):
-            _, frame = await self._frames.get()
-            for topic, payload in load("mqtt.frames").messages(settings.topics, parts, *frame):
-                await self._publish(topic, payload)
-            return True
-        return False
-
-    async def _publish(self, name, payload):
-        """Send on the topic `name` of the settings, or the topic itself (bytes), as the settings want it."""
-        settings = self.settings
-        pid = 0
-        if isinstance(name, str):
-            topic, retain = settings.topics[name], settings.retain
-            if settings.qos:
-                pid = self._take_pid()
-        else:
-            topic, retain = name, False
-        await self.connection.publish(topic, payload, retain, pid)
-        self.part.sent += 1
-
-    def _take_pid(self):
-        self._pid = self._waits = self._pid % 65535 + 1
+    def take_pid(self):
+        self.pid = self.waits = self.pid % 65535 + 1
         self.connection.acked = 0
-        self._since = self.parts.board.ticks_ms()
-        return self._pid
+        self.since = self.parts.board.ticks_ms()
+        return self.pid
 
-    async def _send_alert(self, connection):
-        again = self._alert is not None
-        if not again:
-            _, payload = await self._alerts.get()
-            alerts = self.parts.alerts
-            alert = alerts and alerts.get(payload[0])
-            if not alert:
-                return True  # gone from the log since
-            self._alert = (json.dumps(alerts.texts().entry(alert)).encode(), self._take_pid())
-        else:  # the connection broke before the answer came
-            self._waits = self._pid = self._alert[1]
-            connection.acked = 0
-            self._since = self.parts.board.ticks_ms()
-        await connection.publish(self.settings.topics["alerts"], self._alert[0], False, self._waits, again)
-        self.part.sent += 1
-        return True
-
-    def _tidy(self):
+    def tidy(self):
         """What was loaded for a moment must not add up."""
         self.parts.config.release()
         gc.collect()
-
-    async def _config(self):
-        pieces = self.parts.config.pieces
-        size = 0
-        for i, piece in enumerate(pieces()):
-            size += len(piece.encode())
-            if i % _PIECES == 0:
-                await asyncio.sleep_ms(0)
-        return client.Body(size, (piece.encode() for piece in pieces()))
 
     # -- Home Assistant and commands: loaded for the moment ----------------------------------------------------------------
 
@@ -322,7 +236,7 @@ class Session:
 
     async def _discovery(self, what):
         await getattr(once("mqtt.discovery"), what)(self)
-        self._tidy()
+        self.tidy()
 
     def _on_message(self, topic, payload):
         """The reader calls this for each message."""

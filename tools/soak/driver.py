@@ -211,9 +211,7 @@ class Sim:
         self.pack.gap()
         for name in [name for name in sys.modules if name.startswith("firmware.")]:
             leaf = name[9:]
-            if leaf in ("start", "mqtt.session", "mqtt.client", "mqtt.messages", "mqtt.frames") or leaf.startswith(
-                "http."
-            ):
+            if leaf == "start" or leaf.startswith(("http.", "mqtt.")) and leaf != "mqtt.mqtt":
                 lazy.drop(leaf)
         gc.collect()
 
