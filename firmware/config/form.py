@@ -103,6 +103,8 @@ def _collect(obj, prefix, path, found):
     if not isinstance(obj, dict):
         raise ConfigError(path or "body", "must be an object")
     for name, value in obj.items():
+        if not isinstance(name, str):  # MicroPython's parser takes {1: 2}
+            raise ConfigError(path or "body", "must have strings as names")
         below = prefix + "." + name if prefix else name
         given = path + "_" + name if path else name
         if table.is_group(below):

@@ -33,6 +33,9 @@ def _parse(text):
     obj = json.loads(text)
     if not isinstance(obj, dict) or not isinstance(obj.get("values"), dict):
         raise ValueError("no values")
+    for key in obj["values"]:
+        if not isinstance(key, str):  # the parser takes {1: 2}, and commas that are missing
+            raise ValueError("no name")
     if len(obj) > 1 and text != _frame(text[_HEAD_SIZE:-1]):
         raise ValueError("checksum")
     return obj["values"]
@@ -51,7 +54,7 @@ def read(directory):
     try:
         with open(path) as file:
             return _parse(file.read()), ""
-    except (OSError, ValueError, MemoryError):
+    except (OSError, ValueError, MemoryError, RuntimeError):  # RuntimeError: nested too deep
         pass
     try:
         os.rename(path, directory + _BAD)

@@ -53,6 +53,8 @@ def _whole(value, depth):
         return int(value) if -_EXACT < value < _EXACT and value == int(value) else value
     if isinstance(value, dict):
         for key in value:
+            if not isinstance(key, str):  # the parser takes {1: 2}
+                raise ApiError(400, "INVALID_JSON", "Invalid JSON", "names must be strings")
             value[key] = _whole(value[key], depth + 1)
     elif isinstance(value, list):
         for i in range(len(value)):

@@ -185,6 +185,8 @@ def test_refusals_name_field_and_range_and_change_nothing():
     config = _fresh()
     for obj, details in (
         ({"wifi_ssid": "x" * 33}, "wifi_ssid too long (max 32 chars)"),
+        ({1: 2}, "body must have strings as names"),
+        ({"wifi": {None: "x"}}, "wifi must have strings as names"),
         ({"wifi_ssid": "é" * 17}, "wifi_ssid too long (max 32 chars)"),
         ({"wifi": {"ssid": 5}}, "wifi_ssid must be a text"),
         ({"wifi_ssid": None}, "wifi_ssid must be a text"),
@@ -318,6 +320,8 @@ def test_damaged_file_is_set_aside():
         good + "x",
         "\x00\x00",
         '{"crc":1,"values":{}}',
+        '{"values":{"mqtt.port":0false,"wifi.ssid":"x"}}',  # MicroPython reads a name that is no text out of it
+        '{"values":{1:2}}',
     ):
         _clean()
         _write("config.json", bad)
