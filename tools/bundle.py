@@ -33,6 +33,7 @@ BUNDLES = {
 # Modules loaded by name, small and used at the same moment: they share a file, because each file takes a block of flash, twice.
 # Loading one of them loads all: nothing that stays loaded belongs here. The first names the file.
 JOINED = (
+    "board.rare board.pins",
     "can.identity can.alarm_rows",  # when CAN starts
     "history.counters history.days",
     "history.report history.thin",

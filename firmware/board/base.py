@@ -25,23 +25,23 @@
     confirm_s        so many seconds a slot on trial must be healthy before it is kept
     ota_partition()  where an image of MicroPython can go: None, or `.label .size .write(block, buf) .finish()`
     mark_app_valid() tell the bootloader that this image of MicroPython works
-    led(pin)         callable(on), None where there is no LED; wifi() the object of firmware/net/wifi.py or None
+    led(pin)         callable(on), None where there is no LED
     reset()          restart the machine; does not come back
 
 A port: `await open()`, `write(buf)`, `await readinto(buf)` (at least one byte, 0 = closed), `any_in(buf)` (without waiting),
 `close()`; all raise OSError when the line is broken.
+
+What is asked for once or rarely are functions of esp32info.py, hostinfo.py and rare.py that take the board, loaded for each use:
+who keeps such a method keeps its module.
 """
 
 import gc
-import sys
-import time
 from micropython import const
 from firmware import lazy
 
 _TICKS_PERIOD = const(0x40000000)
 _TICKS_HALF = const(0x20000000)
 _TICKS_MASK = const(0x3FFFFFFF)
-_FIRST_VALID_YEAR = const(2025)
 
 
 class Board:
@@ -50,6 +50,7 @@ class Board:
     confirm_s = 60
     time_source = "none"  # of the clock: "ntp", "browser", "host"
     station = None  # the object of net/wifi.py, once it is there
+    _info = "rare"  # the module of this kind of board
 
     def __init__(self):
         self.time_valid = False
@@ -81,15 +82,6 @@ class Board:
         """Unix milliseconds; until the clock is set, milliseconds since start."""
         return self.uptime_ms() + self._epoch_offset
 
-    def set_epoch_ms(self, epoch_ms, source="browser"):
-        """Set the clock (source "ntp" or "browser"). Raises ValueError for a time before this firmware was written."""
-        base = 0 if time.gmtime(0)[0] == 1970 else 946_684_800  # the epoch of `time` is 2000 on an ESP32
-        if time.gmtime(epoch_ms // 1000 - base)[0] < _FIRST_VALID_YEAR:
-            raise ValueError("time lies before %d" % _FIRST_VALID_YEAR)
-        self._epoch_offset = epoch_ms - self.uptime_ms()
-        self.time_valid = True
-        self.time_source = source
-
     def heap_free(self):
         free = gc.mem_free()
         if free < self._heap_min:
@@ -100,26 +92,14 @@ class Board:
         """The smallest `heap_free` that was seen. Does not look: that goes through the whole heap, 0.3 ms for 1 MB on a host."""
         return self._heap_min
 
-    def family(self):
-        """Of the architecture that the bytecode loader takes native code of."""
-        return {2: "x64", 10: "xtensawin", 11: "rv32imc"}.get(sys.implementation._mpy >> 10 & 15, "")
-
-    def chip(self):
-        return ""
-
     def check_pins(self, values):
         """(key, text) of a pin in the configuration `values` that cannot work here, or None: see board/pins.py."""
         return lazy.once("board.pins").check(values, self.chip())
 
-    def pin_warnings(self, values):
-        """Texts about pins that work, but with care."""
-        return lazy.once("board.pins").warnings(values, self.chip())
-
-    def wifi(self):
-        """The object of firmware/net/wifi.py; None on a host and before it was started."""
-        return self.station
-
-    def _nothing(self, *args):
-        """Stands for what only some machines have."""
-
-    idf_free = prepare = start_watchdog = feed = start_timer = mark_app_valid = led = _nothing
+    def __getattr__(self, name):
+        """What is asked for rarely: `board.info()` is `info(board)` of `_info` or of rare.py."""
+        for place in (self._info, "rare"):
+            function = getattr(lazy.once("board." + place), name, None)
+            if function:
+                return lambda *args: function(self, *args)
+        raise AttributeError(name)

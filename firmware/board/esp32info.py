@@ -5,8 +5,14 @@ import sys
 import esp32
 import machine
 import network
+from micropython import const
 from firmware import lazy
+from firmware.board.esp32 import UartPort
 
+_UART_ID = const(1)
+_RX_BUFFER = const(1024)  # the default of 256 is small for a burst of 250 bytes while the loop is busy
+_TX_BUFFER = const(512)
+_WATCHDOG_MS = const(8000)
 _RESET_CAUSES = {1: "POWER_ON", 2: "HARD", 3: "WATCHDOG", 4: "DEEP_SLEEP", 5: "SOFT"}  # facts 6
 _USES = (("uart.tx_pin", "uart"), ("uart.rx_pin", "uart"), ("can.tx_pin", "can"), ("can.rx_pin", "can"))
 
@@ -15,28 +21,26 @@ _USES = (("uart.tx_pin", "uart"), ("uart.rx_pin", "uart"), ("can.tx_pin", "can")
 
 
 def prepare(board, config):
-    """(registers of the CAN controller or None, {"uart", "can" or "led": why its pins must not be touched}).
-
-    Before WiFi is switched on: the controller's clock lies in a word that WiFi changes too (facts 1.3, 1.7).
+    """Pins and CAN controller, then WiFi on: in this order, as the controller's clock lies in a word that WiFi changes too
+    (facts 1.3, 1.7). `board._refused`: {"uart", "can" or "led": why its pins must not be touched}.
     """
     pins = lazy.once("board.pins")
-    problems = {}
+    board._refused = problems = {}
     _adopt(board, config, pins)
     _levels(board, config)
-    chip = board.chip()
-    for key, name in _USES:
-        text = pins.refused(config[key], chip, not key.endswith("rx_pin"))
+    name = board.chip()
+    for key, part in _USES:
+        text = pins.refused(config[key], name, not key.endswith("rx_pin"))
         if text:
-            problems[name] = key.replace(".", "_") + " " + text
-    found = pins.check(config, chip)
+            problems[part] = key.replace(".", "_") + " " + text
+    found = pins.check(config, name)
     if found and found[0] == "system.led_pin":  # on a pin of the CAN controller it would take that from it
         problems["led"] = found[1]
-    registers = None
     try:
-        registers = _controller(board, config)
+        board._regs = _controller(board, config)
     except (ValueError, OSError) as error:
         problems["can"] = str(error)
-    return registers, problems
+    network.WLAN(network.STA_IF).active(True)
 
 
 def _adopt(board, config, pins):
@@ -75,7 +79,60 @@ def _controller(board, config):
     return registers
 
 
+def uart(board, config):
+    """The port of the BMS; nothing fails before it is opened."""
+    tx, rx = config.get("uart.tx_pin"), config.get("uart.rx_pin")
+    problem = board._refused.get("uart", "")
+    uart = None
+    if not problem:
+        try:
+            uart = machine.UART(
+                _UART_ID, config.get("uart.baudrate"), tx=tx, rx=rx, rxbuf=_RX_BUFFER, txbuf=_TX_BUFFER,
+                timeout=0, timeout_char=2,
+            )  # fmt: skip
+        except ValueError as error:  # a pin that this chip does not have
+            problem = str(error)
+    return UartPort(uart, problem)
+
+
+def can(board, config, log):
+    if board._refused.get("can"):
+        raise ValueError(board._refused["can"])
+    from firmware.can.twai import Twai
+
+    return Twai(board._regs, board, config.get("can.speed"), log=log, chip=board._regs.name)
+
+
+def radio(board):
+    return network, 53
+
+
+def announce(board, line):
+    """There is no program that started us."""
+
+
+def start_watchdog(board):
+    """From now on `feed` must be called every few seconds, for ever: it cannot be stopped."""
+    board._watchdog = machine.WDT(timeout=_WATCHDOG_MS)
+
+
+def start_timer(board, period_ms, callback):
+    """Call `callback(timer)` each `period_ms` from the scheduler, whatever the loop does."""
+    machine.Timer(0, period=period_ms, mode=machine.Timer.PERIODIC, callback=callback)
+    return True
+
+
 # -- figures -----------------------------------------------------------------------------------------------------------------
+
+
+def unique_id(board):
+    return machine.unique_id()
+
+
+def chip(board):
+    """Of "Generic ESP32S3 module with ESP32S3"; a module's name (ESP32-PICO-D4) is an ESP32."""
+    name = sys.implementation._machine.rsplit(" with ", 1)[-1].replace("-", "").lower()
+    return name[:7] if name[6:7].isdigit() else "esp32"
 
 
 def dns_server(board):
@@ -103,8 +160,10 @@ def info(board):
 # -- pins and partitions -----------------------------------------------------------------------------------------------------
 
 
-def led(pin):
+def led(board, pin):
     """A pin is callable: `pin(1)`."""
+    if pin < 0 or "led" in board._refused:
+        return None
     try:
         return machine.Pin(pin, machine.Pin.OUT, value=0)
     except ValueError:
@@ -126,7 +185,7 @@ class OtaPartition:
         self._partition.set_boot()
 
 
-def ota_partition():
+def ota_partition(board):
     """None where the flash has no second application partition (facts 5: all but the OTA builds)."""
     try:
         return OtaPartition(esp32.Partition(esp32.Partition.RUNNING).get_next_update())
@@ -134,7 +193,7 @@ def ota_partition():
         return None
 
 
-def mark_app_valid():
+def mark_app_valid(board):
     """Against the bootloader's rollback; a build without it raises OSError, which is fine."""
     try:
         esp32.Partition.mark_app_valid_cancel_rollback()

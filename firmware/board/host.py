@@ -14,6 +14,8 @@ REBOOT_CODE = 42  # exit code that asks tools/run to start us again
 class Host(Board):
     """`argv`: the options of tools/run. Raises ValueError for what is none."""
 
+    _info = "hostinfo"
+
     def __init__(self, argv):
         self._ticks_offset = _TICKS_START - time.ticks_ms()
         super().__init__()
@@ -35,11 +37,6 @@ class Host(Board):
         self._beats = 0
         hostinfo.make_dir(self.data_dir)
 
-    def __getattr__(self, name):
-        """What is asked for rarely: `board.info()` is `info(board)` of hostinfo.py."""
-        function = getattr(lazy.once("board.hostinfo"), name)
-        return lambda *args: function(self, *args)
-
     def ticks_ms(self):
         return (time.ticks_ms() + self._ticks_offset) & _TICKS_MASK
 
@@ -58,6 +55,9 @@ class Host(Board):
             "ap_ssid": "",
             "hostname": "",
         }
+
+    def idf_free(self):
+        """Not in rare.py: each request asks for it."""
 
     def start_watchdog(self):
         self._heartbeat = os.getenv("TINYBMS_HEARTBEAT")

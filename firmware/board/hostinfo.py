@@ -72,6 +72,10 @@ def can(board, config, log):
     return Slcan(open_url(url, 115200), board, config.get("can.speed"), log)
 
 
+def chip(board):
+    return ""
+
+
 def unique_id(board):
     """Six bytes kept in the data directory: two gateways on one machine are two."""
     path = board.data_dir + "/mac"

@@ -11,6 +11,7 @@ import machine  # noqa: E402
 import network  # noqa: E402
 import uctypes  # noqa: E402
 from firmware.board import esp32 as room  # noqa: E402
+from firmware.board import esp32info  # noqa: E402
 from firmware.can import twai_regs  # noqa: E402
 from firmware.config.config import Config  # noqa: E402
 from tests.unit.help import FakeLog, raises  # noqa: E402
@@ -193,8 +194,8 @@ def test_chip_of_the_build():
         implementation = Implementation()
 
     board = _board()
-    real = room.sys
-    room.sys = Sys
+    real = esp32info.sys
+    esp32info.sys = Sys
     try:
         for text, chip in (
             ("Generic ESP32 module with ESP32", "esp32"),
@@ -205,9 +206,9 @@ def test_chip_of_the_build():
             ("ESP32C6 module with ESP32C6", "esp32c6"),
         ):
             Implementation._machine = text
-            assert room.Esp32.chip(board) == chip
+            assert esp32info.chip(board) == chip
     finally:
-        room.sys = real
+        esp32info.sys = real
 
 
 def test_kept_survives_a_reset_but_not_power_loss_nor_damage():

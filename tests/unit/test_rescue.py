@@ -12,7 +12,7 @@ import boot  # noqa: E402
 import machine  # noqa: E402
 import network  # noqa: E402
 from firmware import rescue  # noqa: E402
-from firmware.board.base import Board  # noqa: E402
+from firmware.board.rare import family  # noqa: E402
 from tests.unit import test_config_powercut as cut  # noqa: E402
 from tests.unit.help import raises  # noqa: E402
 
@@ -170,7 +170,7 @@ def _member(name, data):
 def _form(version, code):
     """A form with a bundle, gzipped without compression."""
     entry = [hashlib.sha256(code).digest().hex(), len(code)]
-    head = {"name": "tinybms-gw", "version": version, "family": Board.family(None), "micropython": "1.0.0"}
+    head = {"name": "tinybms-gw", "version": version, "family": family(None), "micropython": "1.0.0"}
     manifest = json.dumps(head)[:-1] + ', "files": ' + json.dumps({"firmware/app.mpy": entry}) + "}"
     tar = _member("manifest.json", manifest.encode()) + _member("firmware/app.mpy", code) + bytes(1024)
     stored = b"\x01" + len(tar).to_bytes(2, "little") + (len(tar) ^ 0xFFFF).to_bytes(2, "little") + tar
