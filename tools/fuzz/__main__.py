@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import traceback
 
 from tools.fuzz.host import CASES
 from tools.fuzz.process import Finding
@@ -24,6 +25,10 @@ def main(arguments=None):
         except Finding as finding:
             failed += 1
             print(f"{target:10} FAIL\n{finding}", flush=True)
+            continue
+        except Exception:  # of a check, or an answer that was late once only: the other targets go on
+            failed += 1
+            print(f"{target:10} FAIL\n{traceback.format_exc()}", flush=True)
             continue
         heap = f"{min(done.memory)}-{max(done.memory)}" if done.memory else "-"
         print(f"{target:10} ok {done.cases:7} cases {done.seconds:6.0f} s  heap in use {heap} bytes", flush=True)
