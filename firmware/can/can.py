@@ -73,6 +73,7 @@ class Can:
         self._bus = bus
         self._clock = clock
         self._config = config
+        self._decodes = False  # the module `decode` is loaded
         self._log = log
         self._state = ""
         self._second = clock.ticks_ms()
@@ -133,8 +134,9 @@ class Can:
             schedule.age_ms()
             self._live.age_ms()
             self._live.settings_age_s()
-            if not self._bus.wants(_bus.CAN_FRAME):
-                lazy.drop("can.decode")  # nobody watches any more
+            if self._decodes and not self._bus.wants(_bus.CAN_FRAME):  # nobody watches any more
+                self._decodes = False
+                lazy.drop("can.decode")
         if not schedule.timer_driven:
             schedule.tick()
         schedule.flush()
@@ -165,4 +167,5 @@ class Can:
         """What a frame says, as a dict with units in the names; {} for an unknown id. Loads `decode` when first asked."""
         from firmware.can.decode import decode
 
+        self._decodes = True
         return decode(can_id, data)

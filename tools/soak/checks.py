@@ -59,7 +59,8 @@ class Checks:
         self.frames += 1
         sim = self.sim
         now = sim.waits.now
-        age = now - sim.port.good_at
+        ledger = sim.ledger
+        age = now - ledger.good_at
         if age > 15_050:
             self.bad("frame %03x though the last good poll is %d ms old" % (can_id, age))
         if can_id in (0x355, 0x356, 0x373) and age > 5_050:
@@ -69,11 +70,11 @@ class Checks:
         cvl = (data[0] | data[1] << 8) * 100
         ccl = (data[2] | data[3] << 8) * 100
         dcl = (data[4] | data[5] << 8) * 100
-        if age > 5_050 or now - sim.port.settings_at > 601_000:
+        if age > 5_050 or now - ledger.settings_at > 601_000:
             self.stale_frames[0] += 1
             if ccl:
-                self.bad("CCL %d mA, data %d ms old, settings %d ms" % (ccl, age, now - sim.port.settings_at))
-        if age > 10_050 or now - sim.port.settings_at > 1_201_000:
+                self.bad("CCL %d mA, data %d ms old, settings %d ms" % (ccl, age, now - ledger.settings_at))
+        if age > 10_050 or now - ledger.settings_at > 1_201_000:
             self.stale_frames[1] += 1
             if dcl:
                 self.bad("DCL %d mA, data %d ms old" % (dcl, age))
@@ -100,6 +101,8 @@ class Checks:
     def line(self, text):
         """Each line of the log."""
         level, _, rest = text.partition(" ")
+        if rest.startswith("bms: register"):  # it knows that settings cannot be, however bad the line was
+            self.sim.ledger.refused = True
         for word in NEVER:
             if word in rest and not self.sim.allows(rest):
                 self.bad("log: " + text)
@@ -179,16 +182,6 @@ class Checks:
         c = self.sim.app.bms.counters
         for name in _COUNTERS:
             self.counts[name] = self.counts.get(name, 0) + getattr(c, name)
-
-    def slope(self):
-        """Bytes per simulated day: least squares over the hours, the first six left out."""
-        points = [(h / 24, b) for h, b in self.heap if h >= 6 or len(self.heap) < 12]
-        n = len(points)
-        if n < 3:
-            return 0.0
-        mx = sum(p[0] for p in points) / n
-        my = sum(p[1] for p in points) / n
-        return sum((x - mx) * (y - my) for x, y in points) / sum((x - mx) * (x - mx) for x, y in points)
 
 
 def walk(directory):

@@ -1,8 +1,8 @@
 """Runs under MicroPython (started by tools.soak): the whole gateway for so many simulated days. Prints JSON lines.
 
 Arguments: days, seed, a directory for its files, and words: `nofaults`, `noclients` leave that out, `nokills`
-the ends of the gateway; `mqtt`: the broker is
-there all the time, else one hour of six; `verbose`: a line each hour.
+the ends of the gateway; `mqtt`: the broker is there all the time, else one hour of eight; `verbose`: a line each hour;
+`minutes=N`: it ends after so long, complete or not.
 """
 
 import asyncio
@@ -25,14 +25,19 @@ from firmware.app import App, run as run_app  # noqa: E402
 from firmware.board.host import Host  # noqa: E402
 from tools.soak import clients as people, faults  # noqa: E402
 from tools.soak.checks import Checks  # noqa: E402
-from tools.soak.files import Disk  # noqa: E402
 from tools.soak.ends import BmsPort, CanDriver  # noqa: E402
+from tools.soak.files import Disk  # noqa: E402
+from tools.soak.ledger import Ledger  # noqa: E402
 from tools.soak.plant import Pack  # noqa: E402
 
 _MASK = (1 << 30) - 1
 _EPOCH_MS = 1_767_225_600_000  # 2026-01-01
 _DAY_MS = 86_400_000
-_TIMER_MS = 200  # longest time until the timer sees that a frame is wanted between two seconds
+# Thinned out, as nothing happens at most wakes: on a board the timer ticks each 5 ms, the loop of CAN each 50 ms, and the
+# free heap is counted each second, which walks through the whole of it
+_TIMER_MS = 400  # longest time until the timer sees that a frame is wanted between two seconds
+_FLUSH_MS = 250  # until the loop publishes what the timer has sent
+_COUNT_MS = 60_000  # until the free heap is counted again
 _CONFIG = {
     "mqtt": {"broker_uri": "mqtt://10.0.0.2", "commands": {"limits": True, "acknowledge": True}},
     "uart": {"poll_interval_ms": 1000},
@@ -51,9 +56,19 @@ class SoakBoard(Host):
         self.time_valid = False  # as on a board: NTP sets it later
         self.time_source = "none"
         self._epoch_offset = 0
+        self._counted, self._free = waits.now - _COUNT_MS, 0
 
     def ticks_ms(self):
         return (waits.now - self.sim.began - 20_000) & _MASK
+
+    def heap_free(self):
+        if waits.now - self._counted >= _COUNT_MS:
+            self._counted = waits.now
+            self._free = super().heap_free()
+        return self._free
+
+    def largest_block(self):
+        return self.heap_free()
 
     def uart(self, config):
         return self.sim.port
@@ -75,7 +90,9 @@ class SoakBoard(Host):
 
     def start_timer(self, period_ms, callback):
         """The hardware timer of a board, without the ticks at which nothing is due."""
-        asyncio.create_task(self._timer(self.sim.app.can.schedule, period_ms))
+        schedule = self.sim.app.can.schedule
+        schedule.wait_ms = lambda: _FLUSH_MS
+        asyncio.create_task(self._timer(schedule, period_ms))
         return True
 
     async def _timer(self, schedule, period_ms):
@@ -111,6 +128,7 @@ class Sim:
     def __init__(self, days, seed, directory, words):
         random.seed(seed)
         self.days, self.words = days, words
+        self.minutes = max([float(word[8:]) for word in words if word.startswith("minutes=")] or [1e6])
         self.data = directory + "/data"
         self.initial = directory + "/config.json"
         with open(self.initial, "w") as file:
@@ -120,9 +138,10 @@ class Sim:
         self.cause, self.kept, self.fed = "POWER_ON", b"", waits.now
         self.asked = self.gx = True
         self.pack = Pack(waits.now)
-        self.port = BmsPort(waits, self.pack)
-        self.driver = self.app = None
         self.checks = Checks(self)
+        self.ledger = Ledger(waits, self.checks.bad)
+        self.port = BmsPort(waits, self.pack, self.ledger, lambda: self.app.bms._poller._tx_settings)
+        self.driver = self.app = None
         self.disk = Disk()
         self.disk_at = waits.now
         self.broker = people.Broker(net)
@@ -157,6 +176,7 @@ class Sim:
         SoakBoard.sim = self
         board = SoakBoard(["--data", self.data, "--config", self.initial, "--host", "10.0.0.1", "--port", "80"])
         self.app = App(board)
+        self.ledger.watch(self.app.live)
         asyncio.create_task(run_app(self.app))
         asyncio.create_task(self._ntp(board))
         self.calm_after(30_000)
@@ -207,7 +227,7 @@ class Sim:
         self.app = None
         net.cut()
         self.port.reader = None
-        self.port._out.clear()
+        self.port.cut()
         self.pack.gap()
         for name in [name for name in sys.modules if name.startswith("firmware.")]:
             leaf = name[9:]
@@ -221,7 +241,8 @@ class Sim:
         """Each second: has it asked for its restart? Each minute and hour: the checks. Each day: a line."""
         minute = hour = day = waits.now
         wall = time.ticks_ms()
-        while waits.now - self.began < self.days * _DAY_MS:
+        end = time.time() + self.minutes * 60
+        while waits.now - self.began < self.days * _DAY_MS and time.time() < end:
             await asyncio.sleep(1)
             now = waits.now
             if self.disturbed:
@@ -258,7 +279,7 @@ class Sim:
         self.start()
         outside(self.broker.run())
         if "mqtt" not in self.words:
-            outside(self.broker.keep_hours(1, 5))
+            outside(self.broker.keep_hours(1, 7))
         if "noclients" not in self.words:
             outside(self.ask())
         if "nofaults" not in self.words:
@@ -270,10 +291,10 @@ class Sim:
     def report(self):
         checks = self.checks
         return {
-            "days": self.hours() / 24, "heap": checks.heap, "slope": checks.slope(), "errors": checks.errors,
+            "days": self.hours() / 24, "heap": checks.heap, "errors": checks.errors,
             "wrong": checks.count + len(self.clients.wrong), "answers_wrong": self.clients.wrong[:20],
             "wraps": (waits.now - self.began - 20_000 + (1 << 30)) >> 30, "polls": self.port.fast_asked,
-            "requests": self.port.requests, "good_sent": self.port.fast_good, "counts": checks.counts,
+            "requests": self.port.requests, "good_sent": self.ledger.good, "good_lost": self.ledger.lost, "counts": checks.counts,
             "frames": checks.frames, "gaps": [checks.gaps, checks.gap_min, checks.gap_max, checks.off_grid],
             "stale_frames": checks.stale_frames, "files": checks.sizes, "disk": [self.disk.writes, self.disk.failed],
             "energy": [self.pack.wh_in, self.pack.wh_out], "loss": checks.loss, "worst_loss": checks.worst_loss,
@@ -285,7 +306,7 @@ class Sim:
 
 
 def main(days, seed, directory, *words):
-    gc.threshold(192 * 1024)
+    gc.threshold(256 * 1024)
     sim = Sim(float(days), int(seed), directory, words)
     result = asyncio.run(sim.main())
     print(json.dumps(result))
