@@ -19,12 +19,12 @@ _FIRST_FRAME_MS = const(3000)
 _STEP_MS = const(10)
 # What every request asks for: kept from the start, so that no request has to load the schema for them
 _ASKED_BY_REQUESTS = ("auth.password_hash", "auth.protect_reads", "auth.allowed_hosts", "system.hostname")
-# What an optional part must leave. On a board the 14 KB of firmware.http.web, 12 for the page and its socket, 3 for two
-# connections (`python -m tools.wasm --parts`); an update wants 20 besides: see `_update_mode`. On a 64-bit machine all is half as
-# large again and its table of names grows (a board has them in its flash: tools/names.py); 44 KB were tried: at `--heap 200k` no
-# page opened.
-_RESERVE_BOARD_KB = const(29)
-_RESERVE_KB = const(60)
+# What an optional part must leave. On a board 15 KB for the HTTP server, which comes with the first connection, the 14 of
+# firmware.http.web, 12 for the page and its socket, 3 for two connections (`python -m tools.wasm --parts`); an update wants 20
+# besides: see `_update_mode`. On a 64-bit machine all is half as large again and its table of names grows (a board has them in
+# its flash: tools/names.py); 66 KB were tried: at `--heap 200k` no page opened.
+_RESERVE_BOARD_KB = const(44)
+_RESERVE_KB = const(82)
 _UPDATE_MODE_S = const(900)
 _TICK_MS = const(10)  # of the CAN schedule, where a hardware timer drives it
 
@@ -112,7 +112,7 @@ async def rest(app):
     A part that finds no room is reported and left out (DESIGN 5, "heap low"), so that what is required does not fail later.
     Each part is made before the next is imported: while the heap has not been cut up yet.
     """
-    from firmware.http.server import Server
+    from firmware.http.door import Door
     from firmware.system.ota import Ota
 
     board, start = app.board, app.tasks.start
@@ -126,7 +126,8 @@ async def rest(app):
         start("wifi", app.wifi.run)
         start("ntp", lambda: clock.run(app))
     app.ota = Ota()
-    app.http = Server(app)
+    lazy.once("http.reset").when_asked(app)
+    app.http = Door(app)
     start("http", app.serve, required=True)
     for key in _ASKED_BY_REQUESTS:
         app.config.get(key)

@@ -14,7 +14,7 @@ KB = 1024
 # loaded when it is needed and dropped. tests/integration/test_resident.py compares this with sys.modules of a running gateway.
 _EVERYWHERE = """
     firmware/__init__ firmware/app firmware/alerts firmware/bms firmware/board firmware/can firmware/history_energy
-    firmware/history_history firmware/http firmware/mqtt_mqtt lib/microdot/__init__ lib/microdot/microdot
+    firmware/history_history firmware/mqtt_mqtt
 """
 _ON_HOSTS = "firmware/board_host firmware/board_hostport firmware/can_slcan"
 _ON_BOARDS = (

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROM = ROOT / "tools" / "rom_names.txt"
 KEEPERS = (
     "main.py boot.py tools/wasm_app.py tools/wasm.py tools/bench/heap.py tools/device_agent.py "
-    "tests/integration/resident_driver.py tests/integration/test_32bit.py"
+    "tests/integration/resident_driver.py tests/integration/door_driver.py tests/integration/test_32bit.py"
 ).split()
 _ASKED_FOR = ("_Commands",)  # of firmware/mqtt/commands.py: methods are asked for by name
 _WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")

@@ -99,7 +99,7 @@ STEPS = {
     "configuration": "machine.configuration()",
     "bms, can, charge": "await machine.battery()",
     "http and the optional parts": "await machine.rest()",
-    "": "machine.end()",
+    "": "await machine.end()",
 }
 
 
@@ -159,8 +159,9 @@ def optional_parts(files):
     return {"required parts": alone, **{name: gateway(number)[0] - alone for number, name in enumerate(names)}}
 
 
-# What somebody who looks at the gateway makes it load; firmware/start.py keeps room for the first two
+# What somebody who looks at the gateway makes it load; firmware/start.py keeps room for the first three
 ASKED = {
+    "a connection": "http",
     "the page and its socket": "http_static http_ws http_ws_page http_telemetry http_page_state http_battery",
     "GET /api/system/info": "http_system_api",
     "view of the configuration": "http_config_api config_schema config_form",

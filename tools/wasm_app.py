@@ -10,6 +10,7 @@ import sys
 _import = builtins.__import__
 _order = []
 _OURS = ("firmware", "microdot", "aioble")
+_QUIET_MS = 5500
 
 
 def _watch(name, *rest):
@@ -141,8 +142,9 @@ class Machine:
         del self.regs.sent[:]
         del self.port.sent[:]
 
-    def end(self):
-        """Forget what the gateway has forgotten by then."""
+    async def end(self):
+        """Forget what the gateway has forgotten by then: the alerts look at CAN for the first five seconds."""
+        await asyncio.sleep_ms(_QUIET_MS)
         self.clean()
         if sys.modules.pop("firmware.start", None):
             del sys.modules["firmware"].start

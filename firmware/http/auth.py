@@ -16,11 +16,11 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 class Auth:
     """The password lives as salted hash in the hidden keys auth.password_* of the configuration."""
 
-    def __init__(self, parts):
+    def __init__(self, parts, door):
         self._parts = parts
+        self._door = door
         self._config = parts.config
         self._login = None
-        lazy.once("http.reset").when_asked(parts, self)
 
     @property
     def password_set(self):
@@ -29,14 +29,14 @@ class Auth:
     def forget(self):
         """Remove the password. Raises OSError when that cannot be stored."""
         self._config.set({"auth.password_hash": "", "auth.password_salt": "", "auth.protect_reads": False})
-        self._login = None
+        self._login = self._door.login = None
 
     def login(self):
         """The part that knows the password, loaded when there is one."""
         if self._login is None:
             from firmware.http.login import Login
 
-            self._login = Login(self._parts)
+            self._login = Login(self._parts, self._door)
         return self._login
 
     async def check(self, request, guarded=False):

@@ -40,14 +40,18 @@ async def stretch(password, salt, rounds, clock):
 
 
 class Login:
-    def __init__(self, parts):
+    """`door.login` keeps what must not be forgotten with this: the failures, {address: [number, locked until (uptime s)]}, the
+    key of this start, and the keyed hash of the last good credential."""
+
+    def __init__(self, parts, door):
         self._config = parts.config
         self._clock = parts.board
         self._log = parts.log
         self._lock = asyncio.Lock()
-        self._boot_key = os.urandom(16)
-        self._good = None  # keyed hash of the last good credential
-        self._failures = {}  # address: [failures, locked until (uptime s)]
+        if door.login is None:
+            door.login = [{}, os.urandom(16), None]
+        self._kept = door.login
+        self._failures = self._kept[0]
 
     async def set_password(self, password):
         """Store the new password. Raises ApiError 500."""
@@ -63,7 +67,7 @@ class Login:
             )
         except OSError as error:
             raise ApiError(500, "STORAGE_ERROR", "Password not saved", str(error))
-        self._good = None
+        self._kept[2] = None
         self._log.warning("auth", "admin password was set")
 
     async def check(self, request):
@@ -75,15 +79,16 @@ class Login:
         header = request.headers.get("authorization", "")
         if not header:
             raise self._unauthorized(request, "log in as " + USER)
-        mark = hashlib.sha256(self._boot_key + header.encode()).digest()
-        if self._good is not None and same(mark, self._good):
+        _, key, good = self._kept
+        mark = hashlib.sha256(key + header.encode()).digest()
+        if good is not None and same(mark, good):
             return
         async with self._lock:
             right = await self._verify(header)
         if not right:
             self._failed(request.client_addr)
             raise self._unauthorized(request, "wrong user or password")
-        self._good = mark
+        self._kept[2] = mark
         self._failures.pop(request.client_addr, None)
 
     async def _verify(self, header):

@@ -1,11 +1,13 @@
-"""The HTTP server: accepts connections within limits, serves each in its own task, and ends those that take too long."""
+"""The HTTP server: accepts connections within limits, serves each in its own task, and ends those that take too long.
+
+Loaded by door.py for a connection, and forgotten when there was none for a while.
+"""
 
 import asyncio
 import gc
 from asyncio import core
 from micropython import const
 from microdot import Response
-from firmware import lazy
 from firmware.http.api import ApiError
 from firmware.http.connection import Connection
 from firmware.http.request import read_request
@@ -25,35 +27,29 @@ _MUTED = (9, 32, 103, 104, 107, 110)
 
 
 class Server:
-    """`parts`: see `web.Web`."""
+    """`parts`: see `web.Web`; `door`: door.Door, or what else keeps what outlives this server."""
 
-    def __init__(self, parts):
-        self.port = None
-        self.web = Web(parts)
+    def __init__(self, parts, door):
+        self.web = Web(parts, door)
         self._parts = parts
         self._clock = parts.board
-        self._socket = None
         self._connections = []
         self._buffers = []
         self._free = asyncio.Event()
+        self._idle = 0  # turns of `_watch` without a connection
 
-    async def start(self, host, port):
-        """Listen on host:port; port 0 takes any free one (see `port`). Raises OSError."""
-        if self._socket:
-            self._socket.close()  # started again after a crash
-        self._socket, self.port = lazy.once("http.listen").listen(host, port)
-
-    async def run(self):
-        """Serve for ever."""
-        accepting = asyncio.create_task(self._accept())
+    async def run(self, socket, idle_s):
+        """Serve what connects to `socket`, which listens and does not block, until nobody has for `idle_s`."""
+        accepting = asyncio.create_task(self._accept(socket))
         try:
-            await self._watch(accepting)
+            await self._watch(accepting, idle_s * 1000 // _WATCH_MS)
         finally:
-            accepting.cancel()
+            accepting.cancel()  # a connection that comes from now on waits in the backlog
+        await asyncio.sleep_ms(0)  # it ends
 
     # -- accepting ---------------------------------------------------------------------------------------------------
 
-    async def _accept(self):
+    async def _accept(self, socket):
         while True:
             while len(self._connections) >= CONNECTIONS_MAX:  # the rest waits in the backlog
                 self._free.clear()
@@ -61,9 +57,9 @@ class Server:
             if self.web.low_memory():
                 await asyncio.sleep_ms(_WATCH_MS)
                 continue
-            yield core._io_queue.queue_read(self._socket)
+            yield core._io_queue.queue_read(socket)
             try:
-                sock, address = self._socket.accept()
+                sock, address = socket.accept()
             except OSError:
                 await asyncio.sleep_ms(100)  # the client has gone, or no socket is free
                 continue
@@ -74,13 +70,19 @@ class Server:
         connection = Connection(sock, _peer(address), self._clock, self._buffers)
         connection.allow(_REQUEST_MS)
         self._connections.append(connection)
+        self._idle = 0
         connection.task = asyncio.create_task(self._serve(connection))
 
-    async def _watch(self, accepting):
-        """Cancel what is late, keep WebSockets alive, and forget idle modules."""
-        turn = 0
+    async def _watch(self, accepting, idle_turns):
+        """Cancel what is late, keep WebSockets alive, and forget idle modules, until so many turns saw no connection."""
+        turn = self._idle = 0
         while not accepting.done():
             await asyncio.sleep_ms(_WATCH_MS)
+            self._idle += 1
+            if self._connections:
+                self._idle = 0
+            elif self._idle >= idle_turns:
+                return
             now = self._clock.ticks_ms()
             for connection in list(self._connections):
                 if connection.late(now):

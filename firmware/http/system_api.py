@@ -127,9 +127,9 @@ async def _restart_bms(app, parts, delay_ms):
     if parts.bms is None:
         raise ApiError(503, "NOT_AVAILABLE", "Service unavailable", "safe mode: " + parts.safe_mode)
     now = parts.board.uptime_ms()
-    if app.bms_restarted is not None and now - app.bms_restarted < _BMS_PAUSE_MS:
+    if app.door.bms_restarted is not None and now - app.door.bms_restarted < _BMS_PAUSE_MS:
         return _answer("throttled", 200, False, "throttled", False, 0)
-    app.bms_restarted = now
+    app.door.bms_restarted = now
     try:
         confirmed = await parts.bms.command(_BMS_RESTART)
     except parts.bms.Error as error:

@@ -62,11 +62,12 @@ class Web(Microdot):
     Microdot's routes, hooks and tables of handlers are not used: a path leads to a module, which has few routes of its own.
     """
 
-    def __init__(self, parts):
+    def __init__(self, parts, door):
+        """`door` holds what stays when this goes: see door.Door."""
         self.parts = parts
-        self.auth = Auth(parts)
+        self.door = door
+        self.auth = Auth(parts, door)
         self.sockets = 0  # WebSockets that are open
-        self.bms_restarted = None  # uptime in ms of the last restart of the BMS
         self._modules = {}  # name: [routes, ticks of the last use]
         self._free = 0  # bytes of heap, and ticks when that was looked at
         self._looked = None

@@ -10,6 +10,11 @@ def _slots(app):
 def confirm(app):
     """The application was healthy for long enough. Gives the seconds until this is to be tried again, 0 when it is done."""
     try:
+        app.http.try_out()  # it is not there while nobody asks, and without it no other application comes here
+    except Exception as error:
+        app.log.error("app", "not confirmed: no HTTP server: %s: %s" % (type(error).__name__, error))
+        return app.board.confirm_s
+    try:
         app.board.mark_app_valid()
         slots = _slots(app)
         if slots.trial:

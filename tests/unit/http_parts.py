@@ -11,7 +11,7 @@ from firmware import live as field
 from firmware.board import pins
 from firmware.bus import Bus
 from firmware.config.config import Config
-from firmware.http.server import Server
+from firmware.http.door import Door
 from firmware.live import Live
 from tests.unit.help import FakeClock, FakeLog, new_directory
 
@@ -132,10 +132,11 @@ class Gateway:
         self.parts = parts or Parts()
 
     async def __aenter__(self):
-        self.server = Server(self.parts)
-        await self.server.start("127.0.0.1", 0)
-        self.port = self.server.port
-        self._task = asyncio.create_task(self.server.run())
+        self.door = Door(self.parts)
+        await self.door.start("127.0.0.1", 0)
+        self.port = self.door.port
+        self.server = self.door.server()
+        self._task = asyncio.create_task(self.door.run())
         return self
 
     async def __aexit__(self, *_):
