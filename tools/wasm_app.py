@@ -61,7 +61,9 @@ class Machine:
 
     def __init__(self, config=""):
         """`config`: more groups of the configuration, as JSON: `, "ble": {...}`."""
-        self.config = '{"wifi": {"ssid": "home", "password": "of a house"}%s}' % config
+        # no time server: nobody answers here, and the question (net/ntp.py), once an hour on a board, would be there all the time
+        base = '{"wifi": {"ssid": "home", "password": "of a house"}, "time": {"ntp_enabled": false}%s}'
+        self.config = base % config
         for name in ("machine", "network", "esp32", "bluetooth"):  # of tests/stand_ins: not the gateway's heap
             __import__(name)
         names = ("firmware", "firmware.bms", "firmware.bms.frames")

@@ -166,7 +166,9 @@ def test_bad_configuration_is_refused_and_changes_nothing(running):
     assert is_error(running.http("/api/config", "POST", {"nonsense": 1}), 400, "INVALID_CONFIG")
     assert is_error(running.http("/api/config", "POST", b"{"), 400, "INVALID_JSON")
     assert is_error(running.http("/api/config", "POST", b'{"mqtt": {1: 2}}'), 400, "INVALID_JSON")
-    assert is_error(running.http("/api/config", "POST", b'{"mqtt.port": 0false, "can.enabled": 0}'), 400, "INVALID_JSON")
+    assert is_error(
+        running.http("/api/config", "POST", b'{"mqtt.port": 0false, "can.enabled": 0}'), 400, "INVALID_JSON"
+    )
     assert is_error(running.http("/api/config", "POST", b"x" * 9000), 413)
     assert running.http("/api/config").json == before
 
