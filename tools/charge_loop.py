@@ -118,13 +118,11 @@ class ClosedLoop:
         self.fed_ah = 0.0
         self.every, self.trace = every, []
         self.cvl_changes = []  # (time, CVL, state) at each change
-        self.starts = 0
         self.restart()
 
     def restart(self):
         """The gateway restarts: the GX keeps the last limits for the second that it takes."""
         self.process.new(**self.config)
-        self.starts += 1
         self._was = None
         self._update(1000)
 

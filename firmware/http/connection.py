@@ -20,7 +20,7 @@ class TooLong(Exception):
 
 
 class Connection:
-    """`sock` does not block. Serves Microdot as both of its streams (`read`, `awrite`, `aclose`)."""
+    """`sock` does not block. Serves Microdot as both of its streams (`read`, `awrite`)."""
 
     def __init__(self, sock, peer, clock, pool):
         self.peer = peer  # address of the client without its port
@@ -137,10 +137,6 @@ class Connection:
             yield core._io_queue.queue_write(self._sock)
             sent += self._sock.write(data[sent:]) or 0
         self.deadline = before
-
-    async def aclose(self):
-        """Send what was collected. The server closes the socket."""
-        await self.flush()
 
     async def linger(self, count):
         """Read and forget up to `count` bytes, so that closing does not tear our answer out of the network."""

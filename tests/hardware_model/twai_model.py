@@ -28,7 +28,7 @@ class TwaiModel:
         # what the test reads
         self.sent = []  # (id, data)
         self.rubbish = []  # frames put on the bus wrong (first after a recovery, or wrong registers)
-        self.resets = self.enables = self.routes = self.accesses = 0
+        self.resets = self.enables = self.routes = 0
         self.violations = []
         self.retrigger = (
             True  # writing TEC = 255 sets bus-off (and RM) once more when reset mode is left; "late": 1 ms after
@@ -46,7 +46,7 @@ class TwaiModel:
         self.fifo = []
         self.corrupt = self.dos = False
         self.tcs = True
-        self.pending = self.aborting = self.self_reception = self.single_shot = False
+        self.pending = self.aborting = self.self_reception = False
         self.off = False
         self.dirty = False  # recovered and not set up again
         self.bus_off_left = None  # ms of recovery that remain
@@ -77,7 +77,6 @@ class TwaiModel:
         return not self.esp32 or self.cdr & 0x80
 
     def read(self, index):
-        self.accesses += 1
         if self._dead():
             return 0
         self._run()
@@ -127,7 +126,6 @@ class TwaiModel:
         return value
 
     def write(self, index, value):
-        self.accesses += 1
         if self._dead():
             return
         self._run()
