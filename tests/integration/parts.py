@@ -150,6 +150,9 @@ class Parts:
         for name, value in options.items():
             arguments += (f"--{name.replace('_', '-')}", value)
         self.sim = self.start("tinybms_sim", tool("tinybms_sim", "--listen", listen, *arguments))
+        return self._sim_is_there()
+
+    def _sim_is_there(self):
         self.uart_url = self.sim.wait_line("uart ", START_S)
         self.control_url = self.sim.wait_line("control ", START_S)
         self.control = self._control(self.sim)
@@ -158,6 +161,9 @@ class Parts:
     def start_can(self, *arguments, listen="127.0.0.1:0"):
         """The virtual CAN bus. Nobody acknowledges on it until a `bus()` or `gx()` is there."""
         self.can = self.start("virtual_can", tool("virtual_can", "--listen", listen, *arguments))
+        return self._can_is_there()
+
+    def _can_is_there(self):
         self.can_url = self.can.wait_line("can ", START_S)
         self.can_control = self._control(self.can)
         return self.can
@@ -193,8 +199,10 @@ class Parts:
 
     def start_all(self, **options):
         """Simulated BMS, virtual bus, gateway; options of `start_gateway`."""
-        self.start_sim()
-        self.start_can()
+        self.sim = self.start("tinybms_sim", tool("tinybms_sim", "--listen", "127.0.0.1:0"))
+        self.can = self.start("virtual_can", tool("virtual_can", "--listen", "127.0.0.1:0"))
+        self._sim_is_there()  # two Pythons start at the same time
+        self._can_is_there()
         return self.start_gateway(**options)
 
     def http(self, path, method="GET", data=None, headers=None, timeout=10):

@@ -12,7 +12,7 @@ from tools import openapi
 DOCUMENT = json.loads(openapi.TARGET.read_text(encoding="utf-8"))
 # A password that nobody knows would lock schemathesis out of everything else; only a real bundle is a good upload
 NOT_TRIED = ["/api/auth/password", "/api/ota"]
-EXAMPLES = 15
+EXAMPLES = 8
 
 
 def test_the_file_is_made_from_the_present_sources():

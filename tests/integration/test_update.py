@@ -23,7 +23,7 @@ from tools.processes import HOST_BUILD, REBOOT
 
 pytestmark = pytest.mark.usefixtures("host_build")
 
-KILLS = 20
+KILLS = 12
 PARTITION = 64 * 1024
 
 
