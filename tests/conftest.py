@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "tests" / "unit"
 MICROPYTHON = os.environ.get("MICROPYTHON") or str(ROOT / ".venv" / "bin" / "micropython")
-TIMEOUT_S = 180
+TIMEOUT_S = 600  # against a hang: the longest file takes 20 s of a free processor
 # The files that take longest, the longest first: workers are given whole files in this order, and none gets a long one last
 LONGEST = """
     integration/test_chaos integration/test_soak integration/test_update integration/test_kills integration/test_run

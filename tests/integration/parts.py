@@ -96,6 +96,14 @@ class Bus:
         """True when none of these (any when none is named) comes within `seconds`."""
         return not [f for f in self.listen(seconds) if not can_ids or f[1] in can_ids]
 
+    def falls_silent(self, quiet, seconds=20):
+        """True when there comes a pause of `quiet` seconds: what was under way when the sender ended may still come before."""
+        deadline = time.monotonic() + seconds
+        while not self.silent(quiet):
+            if time.monotonic() > deadline:
+                return False
+        return True
+
     def send(self, can_id, data=b""):
         self._bus.send(can.Message(arbitration_id=can_id, data=data, is_extended_id=False))
 

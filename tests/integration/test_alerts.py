@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import struct
 import time
@@ -41,6 +42,16 @@ class Watch:
 
     def config(self, **values):
         self.post(CONFIG, values)
+
+    def polled(self, times):
+        """Wait until the gateway has read the BMS so often once more."""
+
+        def polls():
+            text = self.parts.http("/metrics").body.decode()
+            return int(re.search(r"uart_good_total (\d+)", text)[1])
+
+        before = polls()
+        wait_for(lambda: polls() >= before + times, 20, "polls")
 
     def active(self):
         """{type: entry}; checks the answer's form."""
@@ -186,7 +197,7 @@ def test_debounce_holds_back(watch):
 def test_status_change(watch, code, kind):
     newest = max((entry["alert_id"] for entry in watch.history()), default=0)
     watch.control.call("set", register=50, value=0x93 if code == 0x97 else 0x97)
-    time.sleep(0.8)
+    watch.polled(2)
     watch.control.call("set", register=50, value=code)
 
     def found():

@@ -87,10 +87,8 @@ def test_can_is_switched_off_and_on_without_a_restart(parts):
     bus = parts.bus()
     bus.wait(0x351, 20)
     assert parts.http("/api/config", "POST", {"can": {"enabled": False}}).status == 200
-    bus.drain()
     wait_for(lambda: state(parts)["state"] == "STOPPED", 5, "STOPPED")
-    bus.drain()
-    assert bus.silent(3)
+    assert bus.falls_silent(3)
     assert parts.http("/api/can/limits").json["cvl_mv"] is None
     assert parts.http("/api/config", "POST", {"can_enabled": True}).status == 200
     bus.wait(0x351, 10)

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from tests.integration.parts import free_heap, wait_for
+from tests.integration.watch import Stalls
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -158,10 +159,10 @@ def test_a_slow_reader_is_dropped_and_delays_nobody(running):
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         # never reads; another one does
-        with connect(running.gateway.ws_url + "/ws/telemetry") as good:
+        with Stalls() as machine, connect(running.gateway.ws_url + "/ws/telemetry") as good:
             stamps = [json.loads(good.recv(5))["timestamp_ms"] for _ in range(6)]
         gaps = [b - a for a, b in zip(stamps[1:], stamps[2:])]
-        assert all(gap < 1500 for gap in gaps), gaps
+        assert max(gaps) < 1500 + machine.seconds * 1000, gaps
         assert answers(running) < IN_TIME_S
 
 

@@ -11,60 +11,10 @@ import pytest
 from tests.integration import home_assistant
 from tests.integration.mqtt_broker import Broker, longest_hold, start_gateway
 from tests.integration.parts import Parts, wait_for
+from tests.integration.watch import Watch
 
 HELD_MS = 50  # the longest time that one step may hold the loop
 GAP_S = 1.2  # the longest gap of 0x351
-
-
-# Sleeps 10 ms at a time and notes the longest overshoot; prints it when asked
-STALLS = """
-import select, sys, time
-worst, last = 0.0, time.monotonic()
-while True:
-    asked = select.select([sys.stdin], [], [], 0.01)[0]
-    now = time.monotonic()
-    worst, last = max(worst, now - last - 0.01), now
-    if asked:
-        sys.exit(print(worst))
-"""
-
-
-class Watch:
-    """Notes the times of 0x351 in a thread of its own; `longest()` gives the longest gap in seconds so far.
-
-    A process of its own tells how long this machine gave nobody a processor meanwhile: a gap may be longer by that.
-    """
-
-    def __init__(self, parts):
-        self.bus, self.going = parts.bus(), True
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-        self.stalls = subprocess.Popen([sys.executable, "-c", STALLS], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def _run(self):
-        while self.going:
-            self.bus.recv(0.2)
-
-    def stop(self):
-        """Gives nothing; from now on `stalled` is known."""
-        if not self.going:
-            return
-        self.going = False
-        self.thread.join(5)
-        self.worst = float(self.stalls.communicate(b"\n", timeout=10)[0].splitlines()[0])
-
-    def stalled(self):
-        """Seconds that the machine was stalled at the longest."""
-        self.stop()
-        return self.worst
-
-    def wait_first(self):
-        wait_for(lambda: any(can_id == 0x351 for _, can_id, _ in list(self.bus.frames)), 20, "0x351")
-
-    def longest(self):
-        times = [t for t, can_id, _ in list(self.bus.frames) if can_id == 0x351]
-        assert times  # a test that kills its gateway may leave but one
-        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0)
 
 
 def post(gateway, **mqtt):

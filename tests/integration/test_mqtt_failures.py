@@ -10,7 +10,8 @@ import time
 import pytest
 from tests.integration.mqtt_broker import Broker, Certificates, free_port, longest_hold, start_gateway
 from tests.integration.parts import Parts, wait_for
-from tests.integration.test_mqtt import GAP_S, HELD_MS, Watch, post, state
+from tests.integration.test_mqtt import GAP_S, HELD_MS, post, state
+from tests.integration.watch import Watch
 
 
 class Dns:

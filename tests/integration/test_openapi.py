@@ -48,7 +48,7 @@ def test_schemathesis(running):
             Path(sys.executable).parent / "st", "run", running.gateway.url + "/api/openapi.json", "--checks", "all",
             "--max-examples", str(EXAMPLES), "--seed", "7", "--exclude-path-regex", left_out, "--no-color",
         ],
-        capture_output=True, text=True, timeout=300, cwd=running.directory, check=False,
+        capture_output=True, text=True, timeout=900, cwd=running.directory, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert running.gateway.status()["battery"]["status"]

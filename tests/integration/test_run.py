@@ -82,7 +82,7 @@ class Run:
     def log(self, name="run"):
         return (self.directory / "data" / f"{name}.log").read_text()
 
-    def ready(self, seconds=60):
+    def ready(self, seconds=120):
         """Wait for the ready line; its URL."""
 
         def found():

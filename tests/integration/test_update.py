@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 
 from tests import bundles
 from tests.integration.parts import Failed, Parts, wait_for
+from tests.integration.watch import Stalls
 from tools.package import bundle as packed
 from tools.processes import HOST_BUILD, REBOOT
 
@@ -328,14 +329,15 @@ def test_0x351_goes_on(updated):
             times.append(time.monotonic() - began)
 
     thread = threading.Thread(target=run)
-    thread.start()
-    while thread.is_alive():
-        bus.listen(0.5)
-    bus.listen(1.5)
+    with Stalls() as machine:
+        thread.start()
+        while thread.is_alive():
+            bus.listen(0.5)
+        bus.listen(1.5)
     at = [when for when, can_id, _ in bus.frames[start:] if can_id == 0x351]
     gap = max(b - a for a, b in zip(at, at[1:]))
     print(f"uploads of {len(data)} bytes took {min(times):.2f}-{max(times):.2f} s; longest gap of 0x351 {gap:.3f} s")
-    assert len(times) == 4 and gap < 2  # the promise is 1.2 s; a busy machine may take its share (make bench measures)
+    assert len(times) == 4 and gap < 2 + machine.seconds  # the promise is 1.2 s (make bench measures)
 
 
 def test_password_and_origin(parts):

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.integration.parts import Parts
-from tests.integration.test_mqtt import Watch
+from tests.integration.watch import Watch
 from tools.bench.table import Row, percentile
 from tools.victron import decode
 
