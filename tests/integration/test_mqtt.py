@@ -3,8 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
-import threading
 import time
 
 import pytest

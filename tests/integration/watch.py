@@ -20,7 +20,7 @@ while True:
 
 
 class Stalls:
-    """With this around what is timed, `seconds` is afterwards the longest time for which a process of its own got no processor."""
+    """With this around what is timed, `seconds` is then the longest time for which a process of its own got no processor."""
 
     def __init__(self):
         self.seconds = None
