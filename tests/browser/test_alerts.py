@@ -54,9 +54,9 @@ def test_alerts_come_live_and_are_acknowledged(running, open_page, warm):
     number, other = ours(running)
     item = ".active li[data-id='%d']"
     for one in (number, other):
-        page.wait_for_selector(item % one, timeout=5000)
+        page.wait_for_selector(item % one)
     items = page.locator(".active li")
-    assert page.inner_text("#alert-count") == str(items.count())
+    wait_for(lambda: page.inner_text("#alert-count") == str(items.count()), 5, "the header counts them too")
     page.click(item % number + " >> button")
     page.wait_for_selector(item % number + " >> text=acknowledged")
     assert ours(running) == {number: 1, other: 0}
@@ -65,10 +65,10 @@ def test_alerts_come_live_and_are_acknowledged(running, open_page, warm):
     wait_for(lambda: items.locator("button").count() == 0, 20, "all are acknowledged")
     assert page.locator("button", has_text="Acknowledge all").is_disabled()
     assert ours(running) == {number: 1, other: 1}
-    until(page, "() => /acknowledged after/.test(document.querySelector('.log').textContent)", seconds=8)
+    until(page, "() => /acknowledged after/.test(document.querySelector('.log').textContent)")
     end(running)
-    wait_for(lambda: not page.locator(item % number).count() and not page.locator(item % other).count(), 5, "they go")
-    until(page, "() => /over after/.test(document.querySelector('.log').textContent)", seconds=8)
+    wait_for(lambda: not page.locator(item % number).count() and not page.locator(item % other).count(), 15, "they go")
+    until(page, "() => /over after/.test(document.querySelector('.log').textContent)")
 
 
 def test_the_log_has_pages(running, open_page):
@@ -99,16 +99,20 @@ def test_statistics_and_clearing_the_log(running, open_page, warm):
     warm()
     end(running)
     page = open_page("#/alerts")
-    total = running.http("/api/alerts/statistics").json["total_alerts"]
-    until(page, "(total) => document.querySelector('.figures dd').textContent === String(total)", total)
+
+    def total():
+        return running.http("/api/alerts/statistics").json["total_alerts"]
+
+    wait_for(lambda: page.inner_text(".figures dd") == str(total()), 15, "the total")
+    before = total()
     page.click("text=Clear log")
     assert re.search(r"All \d+ entries", page.inner_text("dialog")) and "for good" in page.inner_text("dialog")
     page.click("dialog >> text=Cancel")
-    assert running.http("/api/alerts/statistics").json["total_alerts"] == total
+    assert total() >= before
     page.click("text=Clear log")
     page.click("dialog button.danger")
     page.wait_for_selector(".toast >> text=entries deleted")
-    assert running.http("/api/alerts/statistics").json["total_alerts"] < total - 1
+    assert total() < before - 1
 
 
 def test_the_form_takes_good_and_refuses_bad_input(running, open_page):
@@ -138,7 +142,7 @@ def test_the_form_takes_good_and_refuses_bad_input(running, open_page):
     assert found["cell_voltage_max_mv"] == 3700 and found["soc_low_enabled"] is True
     page.fill("#alert-temperature_max_c", "-10")  # in its range, but below the minimum
     save.click()
-    wait_for(lambda: page.get_attribute("#alert-temperature_min_c", "aria-invalid") == "true", 5, "the API says no")
+    wait_for(lambda: page.get_attribute("#alert-temperature_min_c", "aria-invalid") == "true", 15, "the API says no")
     assert "must be below" in page.inner_text("#alert-temperature_min_c-said")
     assert "Invalid configuration" in page.inner_text(".config form > .said")
     assert running.http("/api/alerts/config").json["temperature_max_c"] != -10
@@ -154,10 +158,10 @@ def test_what_the_api_refuses_is_shown(running, open_page):
     page.goto("/#/alerts")
     wait_for(lambda: page.locator("#view-alerts .trouble", has_text="no alerts here").count() == 3, 10, "in each part")
     page.unroute("**/api/alerts/**")
-    for _ in range(3):
-        page.locator("#view-alerts .trouble button").first.click()
-        page.wait_for_timeout(300)
-    wait_for(lambda: page.locator("#view-alerts .trouble").count() == 0, 10, "after another try")
+    troubles = page.locator("#view-alerts .trouble")
+    for left in (2, 1, 0):
+        troubles.locator("button").first.click()
+        wait_for(lambda left=left: troubles.count() == left, 10, "after another try")
 
 
 @pytest.mark.parametrize(

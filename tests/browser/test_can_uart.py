@@ -23,8 +23,10 @@ def frames(page, count=6):
 
 
 def row(page, text):
-    """The cells of the newest row with this text."""
-    return page.locator(".frames > li", has_text=text).first.locator("summary > *").all_inner_texts()
+    """The cells of the newest row with this text, once there is one."""
+    found = page.locator(".frames > li", has_text=text).first
+    found.wait_for()
+    return found.locator("summary > *").all_inner_texts()
 
 
 def counted(page, key):
@@ -45,11 +47,11 @@ def test_can_frames_are_decoded_and_counted(running, open_page):
     )
     found = counted(page, "351")
     assert found[1:3] == ["TX", "Limits: CVL, CCL, DCL"] and int(found[3]) >= 2 and found[5].startswith("CVL")
-    status = running.http("/api/can/status").json
-    assert page.inner_text("#view-can .badge") == status["state"]
-    assert running.can and page.locator("#view-can dd").nth(2).inner_text() != "–"
+    status = running.http("/api/can/status").json  # with a GX on the bus: RUNNING all the time
+    wait_for(lambda: page.inner_text("#view-can .badge") == status["state"], 10, "the state of the API")
+    wait_for(lambda: page.locator("#view-can dd").nth(2).inner_text() != "–", 10, "a counter of the API")
     page.locator(".frames summary").last.click()
-    assert "Length" in page.locator(".frames details[open]").inner_text()
+    wait_for(lambda: "Length" in page.locator(".frames details[open]").inner_text(), 5, "what is said of a frame")
     shot(page, "can-1920")
 
 
@@ -58,15 +60,18 @@ def test_filter_and_pause(running, open_page):
     frames(page, 20)
     page.click("tr[data-key='356'] button")
     ids = lambda: set(page.locator(".frames summary > b.mono").all_inner_texts())  # noqa: E731
-    assert ids() == {"0x356"} and page.input_value("#frame-id") == "356"
+    wait_for(lambda: ids() == {"0x356"}, 5, "only these")
+    assert page.input_value("#frame-id") == "356"
     page.click("tr[data-key='356'] button")
     page.fill("#frame-id", "305, 0x35")
-    assert ids() >= {"0x305", "0x351"} and "0x307" not in ids()
+    wait_for(lambda: ids() >= {"0x305", "0x351"}, 5, "those that begin so")
+    assert "0x307" not in ids()
     page.fill("#frame-id", "")
     page.select_option("#frame-direction", "RX")
-    assert ids() <= {"0x305", "0x306", "0x307"} and ids()
+    wait_for(ids, 5, "what is received")
+    assert ids() <= {"0x305", "0x306", "0x307"}
     page.fill("#frame-find", "keep-alive")
-    assert ids() == {"0x305", "0x306"}
+    wait_for(lambda: ids() == {"0x305", "0x306"}, 5, "what is called so")
     page.fill("#frame-find", "no such thing")
     assert "No frame matches" in page.inner_text(".said-here")
     page.fill("#frame-find", "")
@@ -81,11 +86,11 @@ def test_filter_and_pause(running, open_page):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    assert page.locator(".frames > li").nth(1).locator("details[open]").count() == 1
+    page.locator(".frames > li").nth(1).locator("details[open]").wait_for()
     page.click("text=Go on")
     wait_for(lambda: page.locator(".frames > li").first.inner_text() != first, 5, "new frames")
     page.click("text=Empty")
-    assert page.evaluate(ROWS) < shown
+    wait_for(lambda: page.evaluate(ROWS) < shown, 5, "the list begins anew")
 
 
 def test_copy_and_download(running, open_page, tmp_path):
@@ -127,10 +132,15 @@ def test_uart_frames(running, open_page):
     assert "cells 16" in got[4] and got[3].startswith("AA 03 70")
     page.fill("#frame-find", "aa0300000038")
     assert set(page.locator(".frames summary > b:not(.mono)").all_inner_texts()) == {"TX"}
-    polls = int(page.locator("#view-uart dd").first.inner_text().replace(",", ""))
-    assert polls > 0 and page.inner_text("#view-uart .badge") == "answers"
+
+    def polls():
+        words = page.locator("#view-uart dd").first.inner_text().replace(",", "")
+        return int(words) if words.isdigit() else 0
+
+    before = wait_for(polls, 10, "the counters of the API")
+    wait_for(lambda: page.inner_text("#view-uart .badge") == "answers", 5)
     page.click("text=Read again")
-    wait_for(lambda: int(page.locator("#view-uart dd").first.inner_text().replace(",", "")) > polls, 5, "read again")
+    wait_for(lambda: polls() > before, 10, "read again")
     with page.expect_download() as got:
         page.click("text=Download")
     assert got.value.suggested_filename.startswith("uart-")
@@ -163,8 +173,8 @@ def test_a_flood_stays_bounded(open_page):
         "() => document.querySelector(\"tr[data-key='356'] td:nth-child(4)\")?.textContent === '3,000'",
         seconds=60,
     )
+    wait_for(lambda: "29.99" in page.locator(".frames > li").first.inner_text(), 10, "the last frame is drawn")
     assert page.evaluate(ROWS) == 500 and "500 of 500" in page.inner_text(".said-here")
-    assert "29.99" in page.locator(".frames > li").first.inner_text()
     assert page.locator(".frames").get_attribute("aria-live") is None
 
 
@@ -177,7 +187,7 @@ def test_what_the_api_refuses_is_shown(running, open_page, view, path):
     page.wait_for_selector(f"#view-{view} .notice >> text=not here")
     page.unroute(path)
     page.click("text=Read again" if view == "uart" else "#view-can .notice button")
-    wait_for(lambda: page.locator(f"#view-{view} .notice").is_hidden(), 5, "after another try")
+    wait_for(lambda: page.locator(f"#view-{view} .notice").is_hidden(), 15, "after another try")
 
 
 @pytest.mark.parametrize("view", ["can", "uart"])
