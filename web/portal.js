@@ -1,61 +1,7 @@
 // First set-up, mostly in the small browser that a telephone opens when it finds the access point. Needs nothing but the API.
-const FR = {
-  Dashboard: "Tableau de bord",
-  "Log in": "Se connecter",
-  "Admin password": "Mot de passe administrateur",
-  WiFi: "WiFi",
-  "Search again": "Chercher à nouveau",
-  "Name of the network": "Nom du réseau",
-  "Password of the network": "Mot de passe du réseau",
-  "Show passwords": "Afficher les mots de passe",
-  "Without it anybody in this network can change the settings.":
-    "Sans lui, n'importe qui sur ce réseau peut changer les réglages.",
-  "Set it now": "Le choisir maintenant",
-  "New password, 8 to 64 characters (user name: admin)": "Nouveau mot de passe, 8 à 64 caractères (utilisateur : admin)",
-  Later: "Plus tard",
-  Battery: "Batterie",
-  Cells: "Cellules",
-  Board: "Carte",
-  Model: "Modèle",
-  Pins: "Broches",
-  "Empty: as the board has them.": "Vide : celles de la carte.",
-  "Save and connect": "Enregistrer et connecter",
-  "from the BMS": "d'après le BMS",
-  "Searching for networks…": "Recherche des réseaux…",
-  "No network found.": "Aucun réseau trouvé.",
-  "No list of networks: ": "Pas de liste de réseaux : ",
-  open: "ouvert",
-  "not changed": "inchangé",
-  "Connected to ": "Connecté à ",
-  "No connection to ": "Pas de connexion à ",
-  "Wrong password.": "Mauvais mot de passe.",
-  "The gateway does not answer. Is this telephone still connected to its WiFi?":
-    "La passerelle ne répond pas. Ce téléphone est-il encore connecté à son WiFi ?",
-  "Choose: admin password now or later.": "Choisissez : mot de passe administrateur maintenant ou plus tard.",
-  "The admin password needs 8 to 64 characters.": "Le mot de passe administrateur doit avoir de 8 à 64 caractères.",
-  "The password of the network needs 8 to 64 characters; none for an open network.":
-    "Le mot de passe du réseau doit avoir de 8 à 64 caractères ; vide pour un réseau ouvert.",
-  "A pin is a number.": "Une broche est un nombre.",
-  "Saving…": "Enregistrement…",
-  "Saved.": "Enregistré.",
-  "The gateway restarts with the new pins. If this page does not go on, connect to its WiFi again.":
-    "La passerelle redémarre avec les nouvelles broches. Si cette page ne continue pas, reconnectez-vous à son WiFi.",
-  "Connecting to ": "Connexion à ",
-  "The gateway goes on trying. Correct the settings above, or wait.":
-    "La passerelle continue d'essayer. Corrigez les réglages ci-dessus, ou attendez.",
-  "From now on: ": "Désormais : ",
-  " or ": " ou ",
-  "Connect this telephone to the same network. The gateway's own WiFi goes off in a minute.":
-    "Connectez ce téléphone au même réseau. Le WiFi de la passerelle s'arrête dans une minute.",
-  "The page has lost the gateway: if it has found the network, it is at ":
-    "La page a perdu la passerelle : si elle a trouvé le réseau, elle est à ",
-  "network not found": "réseau introuvable",
-  "wrong password": "mauvais mot de passe",
-  "its security is not supported": "sa sécurité n'est pas prise en charge",
-  "connection lost": "connexion perdue",
-  "no answer, or no address": "pas de réponse, ou pas d'adresse",
-  "refused by the network": "refusé par le réseau",
-};
+import { api, ApiError, explain, loggedIn, logInWith } from "./src/portal/api.js";
+import { french, t } from "./src/portal/words.js";
+
 const FAILURES = {
   NOT_FOUND: "network not found",
   WRONG_PASSWORD: "wrong password",
@@ -69,50 +15,12 @@ const POLL_MS = 1500;
 const FOLLOW_MS = 150000;
 const SCAN_TRIES = 4;
 
-const french = navigator.language.toLowerCase().startsWith("fr");
-const t = (text) => (french && FR[text]) || text;
 const $ = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-let authorization = "";
 let config;
 let passwordSet = false;
 let round = 0; // of the attempt that is followed: a new one ends the old
-
-class ApiError extends Error {
-  constructor(status, body) {
-    super(body.details || body.error || String(status));
-    this.status = status;
-  }
-}
-
-async function api(path, body) {
-  const options = { method: body ? "POST" : "GET", cache: "no-store", credentials: "omit", headers: {} };
-  if (authorization) options.headers.Authorization = authorization;
-  if (body) {
-    options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
-  }
-  if (window.AbortController) {
-    const abort = new AbortController();
-    options.signal = abort.signal;
-    setTimeout(() => abort.abort(), 20000);
-  }
-  const answer = await fetch(path, options);
-  const data = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new ApiError(answer.status, data);
-  return data;
-}
-
-function basic(password) {
-  const bytes = new TextEncoder().encode(`admin:${password}`);
-  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
-}
-
-function explain(error) {
-  if (!(error instanceof ApiError)) return t("The gateway does not answer. Is this telephone still connected to its WiFi?");
-  return error.status === 401 ? t("Wrong password.") : error.message;
-}
 
 function options(select, values, chosen, label = (value) => value) {
   select.replaceChildren(...values.map((value) => new Option(label(value), value, false, value === chosen)));
@@ -124,7 +32,7 @@ async function load() {
   $("loading").hidden = false;
   try {
     passwordSet = (await api("/api/auth/status")).password_set;
-    if (passwordSet && !authorization) return logIn("");
+    if (passwordSet && !loggedIn()) return logIn("");
     config = await api("/api/config");
     const schema = await api("/api/config/schema");
     const choices = (key) => (schema.find((row) => row.key === key) || { choices: [] }).choices;
@@ -161,7 +69,7 @@ function logIn(text) {
 
 $("login").addEventListener("submit", (event) => {
   event.preventDefault();
-  authorization = basic($("login-password").value);
+  logInWith($("login-password").value);
   load();
 });
 
@@ -270,7 +178,7 @@ async function setPassword() {
   const password = $("admin-password").value;
   if ($("admin-now").checked) {
     await api("/api/auth/password", { password });
-    authorization = basic(password);
+    logInWith(password);
     passwordSet = true;
     $("admin").hidden = true;
   }

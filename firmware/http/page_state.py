@@ -40,7 +40,9 @@ def pieces(app):
     sections = (
         ("version", lambda: parts.version),
         ("password_set", lambda: app.auth.password_set),
+        ("chemistry", lambda: parts.config.get("charge.chemistry")),  # "auto": the page proposes to choose
         ("safe_mode", lambda: parts.safe_mode),
+        ("update_mode", lambda: parts.ota.update_mode),
         (
             "bms",
             lambda: {"connected": parts.live.connected(), "reason": parts.bms.reason if parts.bms else "safe mode"},

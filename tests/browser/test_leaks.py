@@ -4,17 +4,15 @@ The gateway is the real one, but makes its telemetry each 3 ms instead of each s
 that one number changed. What the page cannot take in time the gateway drops, so the page takes messages as fast as it can.
 """
 
-import shutil
 import time
 
 import pytest
 
+from tests.browser.sources import changed
 from tests.integration.parts import Parts, free_heap, wait_for
-from tools.processes import HOST_BUILD, ROOT
 
 MESSAGES = 3600  # an hour of them
-PERIOD = "_PERIOD_MS = const(1000)"
-FAST = "_PERIOD_MS = const(3)"
+FAST = {"http/telemetry.py": [("_PERIOD_MS = const(1000)", "_PERIOD_MS = const(3)")]}
 VIEWS = {  # what is there when a view is complete
     "cells": ".bars > li",
     "history": "#view-history .u-over",
@@ -26,12 +24,6 @@ HEAP_BYTES = (
 )
 ELEMENTS = 20  # of the page: an alert may have come meanwhile
 GATEWAY_BYTES = 24_000  # what lies between two collections
-MAIN = """import gc, sys
-gc.threshold(8192)
-sys.path[:0] = [{slot!r}, {slot!r} + "/lib"]
-from firmware import app
-app.main(sys.argv[1:])
-"""
 COUNT = """window.received = 0;
 window.WebSocket = class extends WebSocket {
   constructor(...all) {
@@ -45,25 +37,11 @@ HIDE = """(hidden) => {
 }"""
 
 
-def fast_root(directory):
-    """A directory from which the gateway runs as its sources say, only with fast telemetry."""
-    slot = directory / "slot_a"
-    shutil.copytree(ROOT / "firmware", slot / "firmware")
-    shutil.copytree(ROOT / "lib", slot / "lib")
-    shutil.copytree(HOST_BUILD / "slot_a" / "www", slot / "www")
-    telemetry = slot / "firmware" / "http" / "telemetry.py"
-    source = telemetry.read_text()
-    assert source.count(PERIOD) == 1
-    telemetry.write_text(source.replace(PERIOD, FAST))
-    (directory / "main.py").write_text(MAIN.format(slot=str(slot)))
-    return directory
-
-
 @pytest.fixture
 def fast(host_build, tmp_path):
     parts = Parts()
     try:
-        parts.start_all(no_restart=True, heap="2M", root=fast_root(tmp_path))
+        parts.start_all(no_restart=True, heap="2M", root=changed(tmp_path, FAST))
         parts.wait_connected()
         yield parts
     finally:

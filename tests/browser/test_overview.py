@@ -217,3 +217,33 @@ def test_a_second_visit_takes_the_files_from_the_cache(running, open_page):
     sizes = {name: size for name, size, _ in page.evaluate(_PAINT)["list"]}
     hashed = [size for name, size in sizes.items() if re.search(r"\.[0-9a-f]{8}\.(js|css)$", name)]
     assert len(hashed) >= 3 and not any(hashed)
+
+
+_SHIFTS = """() => {
+  window.shift = 0;
+  window.shifted = [];
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      if (entry.hadRecentInput) continue;
+      window.shift += entry.value;
+      const name = ({ node }) => node?.id || node?.className || node?.nodeName;
+      shifted.push([entry.value, ...entry.sources.map(name)].join(" "));
+    }
+  }).observe({ type: "layout-shift", buffered: true });
+}"""
+
+
+@pytest.mark.parametrize("size", ["phone", "wall"])
+def test_nothing_jumps(running, open_page, size):
+    """What comes late has its place: the sum of layout shifts is "good" on a first visit, and next to nothing on a second."""
+    page = open_page(size=SIZES[size], wait=None)
+    page.add_init_script(f"({_SHIFTS})()")
+    for most in (0.1, 0.02):
+        for view in ("overview", "cells", "alerts"):
+            page.goto(f"/?{most}-{view}#/{view}")  # another address: all of it is loaded again
+            page.wait_for_selector("#link[data-state=live]")
+            page.wait_for_selector("#first:not([hidden])")
+            time.sleep(2)
+            shift, what = page.evaluate("[shift, shifted]")
+            print(f"{size} {view}: {shift:.4f} {what}")
+            assert shift < most, what

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.admin import config
+from tests.browser.admin import BASIC, config, set_password
 from tests.browser.conftest import axe, overflow, shot, until
 from tests.integration.parts import wait_for
 
@@ -46,15 +46,31 @@ def test_step_by_step(running, open_page):
     page.fill("#password-again", "correct horse")
     page.locator("#step-password").get_by_role("button", name="Set a password").click()
     wait_for(lambda: badges(page)[0] == "done", 30)
+    page.wait_for_selector("#first[data-key=nochemistry] >> text=what cells")
+    assert axe(page) == ""
     page.locator("#step-chemistry summary").click()
     page.select_option("#f-charge-chemistry", label="NMC (Li-ion), up to 4.20 V")
     page.locator("#step-chemistry").get_by_role("button", name="Save").click()
     wait_for(lambda: badges(page) == ["done"] * 4)
     assert config(running.gateway)["charge"]["chemistry"] == "nmc"
     assert "All done" in page.inner_text(".intro")
-    page.wait_for_selector("#nopassword", state="hidden")
+    page.wait_for_selector("#first", state="hidden")
     page.get_by_role("button", name="To the overview").click()
     page.wait_for_selector("#view-overview")
+
+
+def test_the_chemistry_may_wait(running, open_page):
+    """With a password set the notice asks for the cells, until somebody says "not now" in this browser."""
+    set_password(running.gateway)
+    assert running.http("/api/config", "POST", {"charge": {"chemistry": "auto"}}, BASIC).status == 200
+    page = open_page()
+    page.wait_for_selector("#first[data-key=nochemistry] a[href='#/setup']")
+    page.get_by_role("button", name="Not now").click()
+    page.wait_for_selector("#first", state="hidden")
+    page.reload()
+    page.wait_for_selector("#link[data-state=live]")
+    page.wait_for_timeout(1500)  # a state has come
+    assert page.is_hidden("#first")
 
 
 def test_a_silent_bms_is_something_to_do(running, open_page):

@@ -29,13 +29,14 @@ def test_language_and_theme_are_chosen_and_kept(open_page):
     page.click(".menu summary")
     page.select_option("#language", "fr")
     until(page, "() => document.documentElement.lang === 'fr'")
-    assert page.inner_text("#title") == "Aperçu" and "Cellules" in page.inner_text("#nav")
+    wait_for(lambda: page.inner_text("#title") == "Aperçu", 10, "the view in French")
+    assert "Cellules" in page.inner_text("#nav")
     page.click(".menu summary")
     page.select_option("#theme", "dark")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     page.reload()
     page.wait_for_selector("#link[data-state=live]")
-    assert page.inner_text("#title") == "Aperçu"
+    wait_for(lambda: page.inner_text("#title") == "Aperçu", 10, "the view in French again")
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
 
 
@@ -111,6 +112,30 @@ def test_the_password_is_asked_for_and_checked(locked, open_page):
 
 def test_without_a_password_it_is_said(running, open_page):
     page = open_page()
-    page.wait_for_selector("#nopassword:not([hidden])")
-    page.click("#nopassword a")
+    page.wait_for_selector("#first[data-key=nopassword]")
+    page.click(".menu summary")
+    page.select_option("#language", "fr")
+    until(page, "() => document.querySelector('#first').innerText.includes('mot de passe')")
+    page.click("#first a")
     page.wait_for_selector("#view-setup")
+
+
+def test_safe_mode_is_said_above_every_view(parts, open_page, host_build):
+    """Three watchdog resets: only configuration, network, HTTP and update run. Every view opens and says what it lacks."""
+    for cause in ("POWER_ON", "WATCHDOG", "WATCHDOG", "WATCHDOG"):
+        gateway = parts.start_gateway(own_root=True, reset_cause=cause)
+        gateway.http("/api/system/info")
+        if parts.gateway.http("/api/system/info").json["safe_mode"]:
+            break
+        gateway.child.process.kill()
+        gateway.child.wait()
+    page = open_page(gateway=gateway, wait=None, allow=("Failed to load resource",))
+    page.goto("/")
+    page.wait_for_selector("#first[data-key=safemode] >> text=nothing is sent to the GX")
+    for view in VIEWS:
+        page.evaluate("(view) => (location.hash = '#/' + view)", view)
+        page.wait_for_selector(f"#view-{view}")
+        until(page, "() => document.querySelector('main > .view').innerText.length > 40")
+        shot(page, f"safemode-{view}")
+    page.click("#first a")
+    page.wait_for_selector("#view-system >> text=three watchdog resets")

@@ -1,9 +1,11 @@
 """System: what it shows, the log, restarts, and an update with a real bundle through to the new version."""
 
+import re
+
 import pytest
 
 from tests import bundles
-from tests.browser.admin import card, log_in, set_password
+from tests.browser.admin import BASIC, card, log_in, set_password
 from tests.browser.conftest import axe, overflow, shot, until
 from tests.integration.parts import connected, wait_for
 from tools.processes import HOST_BUILD, REBOOT
@@ -54,7 +56,7 @@ def test_it_shows_what_runs(running, open_page):
     about = card(page, "about").inner_text()
     assert info["version"] in about and info["hostname"] in about and "slot_a" in about
     wait_for(lambda: "bms" in card(page, "tasks").inner_text())
-    assert "admin password" in card(page, "log").inner_text()
+    wait_for(lambda: "admin password" in card(page, "log").inner_text())
 
 
 def test_the_log(running, open_page):
@@ -77,7 +79,7 @@ def test_restarting_the_bms_asks_twice(running, open_page):
     yes(page, "Go on")
     wait_for(lambda: "cut" in page.inner_text("dialog"))
     yes(page, "Cancel")
-    assert not page.locator("dialog").count()
+    wait_for(lambda: not page.locator("dialog").count(), 10, "the dialog is gone")
     page.get_by_role("button", name="Restart the BMS").click()
     yes(page, "Go on")
     yes(page, "Restart the BMS")
@@ -139,3 +141,35 @@ def test_an_update_through_to_the_new_version(running, open_page, tmp_path):
     page.get_by_role("button", name="Load the page again").click()
     until(page, READY)
     wait_for(lambda: "(slot_b" in card(page, "about").inner_text())
+
+
+def test_too_little_memory_for_an_update_offers_the_update_mode(running, open_page, tmp_path):
+    set_password(running.gateway)
+    page = open_system(open_page, login=True)
+    refusal = {"error": "Update not possible now", "code": "LOW_MEMORY", "details": "too little memory"}
+
+    def refuse(route):
+        route.fulfill(status=503, json=refusal) if route.request.method == "POST" else route.continue_()
+
+    page.route("**/api/ota", refuse)
+    file = tmp_path / "some.bundle"
+    file.write_bytes(b"x" * 999)
+    page.set_input_files("#update-file", file)
+    update = card(page, "update")
+    update.get_by_role("button", name="Send").click()
+    yes(page, "Send the update")
+    update.get_by_role("button", name="Restart in update mode").click()
+    assert "too little memory" in update.inner_text()
+    assert "BMS and CAN work" in page.inner_text("dialog")
+    yes(page, "Restart in update mode")
+    start_again(running)
+    wait_for(lambda: "is back" in update.inner_text(), 60)
+    lines = running.http("/api/system/logs", headers=BASIC).json["lines"]
+    assert any("update mode" in line["text"] for line in lines)
+    page.wait_for_selector("#first[data-key=updatemode] >> text=no alerts")
+    page.unroute("**/api/ota")
+    page.set_input_files("#update-file", file)  # the same page goes on
+    update.get_by_role("button", name="Send").click()
+    yes(page, "Send the update")
+    # or the update of the test before is still on trial, when none is taken
+    wait_for(lambda: re.search("UNKNOWN_FORMAT|OTA_ON_TRIAL", update.inner_text()), 20)

@@ -77,7 +77,7 @@ def test_state_says_how_things_are(running):
             "dcl",
         }
         assert state["battery"]["capacity_mah"] > 0 and 2000 < state["battery"]["cell_empty_mv"] < 4000
-        assert state["password_set"] is False
+        assert state["password_set"] is False and state["chemistry"] == "auto"
         assert page.of("state", 15)["uptime_ms"] > state["uptime_ms"]
 
 

@@ -12,7 +12,8 @@
 //           There is no inline style in HTML (CSP); `style: {width: "3px"}` in props and element.style work.
 //   t(key, {name: value})   text in the language, of the view, else of the shell; {name} in it is replaced
 //   lang            "en" or "fr"
-//   number(value, digits, unit), time(ms), dateTime(ms), duration(ms), bytes(n)   in the language; "–" for null (null is never 0)
+//   number(value, digits, unit), time(ms), dateTime(ms), duration(ms), between(ms, ms), bytes(n)   in the language; "–" for null
+//                   (null is never 0). Times of a gateway whose clock is not set count from its start: these show them so
 //   api.get(path), api.post(path, body), api.put(path, body), api.delete(path)   JSON in and out; each may take options as last
 //           argument: {raw: true} gives the Response, {timeout: ms}, {headers}. Throw ApiError {status, code, message, details}; a 401
 //           asks for the password first and tries again. All end when the view is left (AbortError).
@@ -41,7 +42,7 @@
 import { apiFor, ApiError, loggedIn, setCredential } from "./shell/api.js";
 import { askLogin, confirm, dialog, errorText, startDialogs, toast } from "./shell/dialogs.js";
 import { attr, h, svg, text } from "./shell/dom.js";
-import { bytes, dateTime, duration, language, number, time, translator } from "./shell/i18n.js";
+import { between, bytes, dateTime, duration, language, number, time, translator } from "./shell/i18n.js";
 import { live, onLive, startLive } from "./shell/live.js";
 import { startRouter } from "./shell/router.js";
 import { listen, reconnect, startSocket } from "./shell/socket.js";
@@ -110,7 +111,7 @@ function contextFor(route, module, ends, state) {
     if (last) listener(last);
   };
   return {
-    h, svg, text, attr, number, time, dateTime, duration, bytes, toast, confirm, dialog, errorText, live, attempt, every, on, route,
+    h, svg, text, attr, number, time, dateTime, duration, between, bytes, toast, confirm, dialog, errorText, live, attempt, every, on, route,
     ApiError,
     t: translator(module.texts, texts),
     lang: language(),
@@ -220,6 +221,7 @@ function frame() {
       if (shown) show(shown.route, false);
     },
   });
+  showLive(t, live);
 }
 
 frame();

@@ -2,6 +2,7 @@
 import { h, svg, text, attr } from "./dom.js";
 import { loggedIn } from "./api.js";
 import { chooseLanguage, duration, language, languageChoice, number } from "./i18n.js";
+import { store, stored } from "./stored.js";
 import { themeChoice } from "./theme.js";
 
 const PRIMARY = ["overview", "cells", "history", "alerts"]; // the bar of a phone has these and "more"
@@ -113,6 +114,7 @@ export function drawFrame(options) {
     drawMenu(options),
   );
   $("said").textContent = "";
+  delete $("first").dataset.key;
   document.removeEventListener("click", closeOutside);
   document.addEventListener("click", closeOutside);
 }
@@ -161,10 +163,41 @@ export function showLive(t, live) {
   text($("alert-count").lastChild, count || "");
   attr($("alert-count"), "aria-label", count === 0 ? t("alerts.none") : count === 1 ? t("alerts.one") : t("alerts.many", { n: count }));
   document.title = (soc === null || live.stale() ? "" : number(soc, 0, "%") + " · ") + title + " · TinyBMS-GW";
-  const notice = $("nopassword");
-  const open = live.state?.password_set === false;
-  if (notice.hidden === open) {
-    notice.hidden = !open;
-    if (open) notice.replaceChildren(h("span", null, t("nopassword")), " ", h("a", { href: "#/setup" }, t("nopassword.go")));
-  }
+  showFirst(t, live);
+}
+
+// What is said above every view: {text: [tone, where it leads]}
+const NOTICES = {
+  safemode: ["bad", "#/system"],
+  updatemode: ["warn", "#/system"],
+  nopassword: ["warn", "#/setup"],
+  nochemistry: ["info", "#/setup"],
+};
+
+function noticeOf(state) {
+  if (state.safe_mode) return "safemode";
+  if (state.update_mode) return "updatemode";
+  if (state.password_set === false) return "nopassword";
+  return state.chemistry === "auto" && !stored("setup.skipped", "") ? "nochemistry" : "";
+}
+
+/** Until the gateway has told, the notice is that of the last time: what comes later moves the page. */
+function showFirst(t, live) {
+  const { state } = live;
+  const before = stored("first", "");
+  const key = state ? noticeOf(state) : before in NOTICES ? before : "";
+  const notice = $("first");
+  if (notice.dataset.key === key) return;
+  if (state) store("first", key);
+  notice.dataset.key = key;
+  notice.hidden = !key;
+  if (!key) return;
+  const [tone, href] = NOTICES[key];
+  notice.dataset.tone = tone;
+  const later = () => {
+    store("setup.skipped", "1");
+    showFirst(t, live);
+  };
+  notice.replaceChildren(h("span", null, t(key)), " ", h("a", { href }, t(key + ".go")), " ");
+  if (key === "nochemistry") notice.append(h("button", { type: "button", onclick: later }, t("later")));
 }

@@ -40,9 +40,19 @@ export function number(value, digits = 0, unit = "") {
   return unit ? text + NBSP + unit : text;
 }
 
-/** A time of day, or with the day when that is not today. `ms`: Unix milliseconds. */
+const UNSET_MS = 1e12; // a time below it is no date but counts from the gateway's start: its clock was not set then
+
+/** "start + 0:03:20" */
+function sinceStart(ms) {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  const two = (value) => String(value % 60).padStart(2, "0");
+  return `${language() === "fr" ? "démarrage" : "start"} + ${Math.floor(s / 3600)}:${two(Math.floor(s / 60))}:${two(s)}`.replace(/ /g, NBSP);
+}
+
+/** A time of day, or with the day when that is not today. `ms`: Unix milliseconds, or since the start while the clock is not set. */
 export function time(ms) {
   if (ms === null || ms === undefined) return NONE;
+  if (ms < UNSET_MS) return sinceStart(ms);
   const date = new Date(ms);
   const options = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
   if (date.toDateString() !== new Date().toDateString()) Object.assign(options, { day: "2-digit", month: "short" });
@@ -52,7 +62,10 @@ export function time(ms) {
 
 /** Day and time, always in full. */
 export const dateTime = (ms) =>
-  ms === null || ms === undefined ? NONE : format("DateTimeFormat", { dateStyle: "medium", timeStyle: "medium" }).format(new Date(ms));
+  ms === null || ms === undefined || ms < UNSET_MS ? time(ms) : format("DateTimeFormat", { dateStyle: "medium", timeStyle: "medium" }).format(new Date(ms));
+
+/** How long after `from` `to` was, as duration() says it; "–" when the clock was set in between. */
+export const between = (from, to) => duration(from < UNSET_MS === to < UNSET_MS ? to - from : null);
 
 /** "12 s", "5 min", "3 h 20 min", "4 d 2 h". */
 export function duration(ms) {

@@ -57,7 +57,7 @@ function activeCard(ctx, changed) {
     ctx.text(empty, alerts.length ? "" : t("none"));
     const clock = live.battery?.timestamp_ms ?? Date.now();
     for (const [i, alert] of alerts.entries()) {
-      const age = ctx.duration(clock - alert.timestamp_ms);
+      const age = ctx.between(alert.timestamp_ms, clock);
       ctx.text(list.children[i].querySelector("small"), `${ctx.time(alert.timestamp_ms)} · ${t("since", { age })}`);
     }
   }
@@ -105,7 +105,7 @@ function logCard(ctx) {
   const statistics = h("section", { class: "card" }, h("h2", null, t("statistics")), h("dl", { class: "figures" }, figures.map(([, value], i) => h("div", null, h("dt", null, t(names[i])), value))));
 
   function course(alert) {
-    const after = (ms) => ctx.duration(ms - alert.timestamp_ms);
+    const after = (ms) => ctx.between(alert.timestamp_ms, ms);
     const words = [];
     if (alert.ack_timestamp_ms !== null) words.push(t("acked.at", { age: after(alert.ack_timestamp_ms) }));
     if (alert.clear_timestamp_ms !== null) {

@@ -254,7 +254,7 @@ class History {
   }
 
   when(s) {
-    return s < UNIX_S ? this.ctx.duration(s * 1000) : this.ctx.time(s * 1000);
+    return this.ctx.time(s * 1000);
   }
 
   describe() {

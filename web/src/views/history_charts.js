@@ -35,7 +35,7 @@ function timeWords(ctx, relative) {
   const since = (s) => new Date(s * 1000).toISOString().slice(11, 19);
   return (u, splits, axis, space, step) =>
     splits.map((s) => {
-      if (relative()) return since(Math.max(0, s));
+      if (relative()) return s < 0 ? "" : since(s);
       const date = new Date(s * 1000);
       if (step >= 86400 || (step >= 3600 && date.getHours() === 0)) return day.format(date);
       return (step >= 60 ? minute : second).format(date);

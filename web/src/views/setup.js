@@ -4,7 +4,7 @@ import { flat, Form, rowsOf } from "./form.js";
 import { saveConfig } from "./settings.js";
 export { texts } from "./setup_texts.js";
 
-const SKIPPED = "tinybms.setup.skipped";
+const SKIPPED = "tinybms.setup.skipped"; // the notice above all views reads it (shell/frame.js)
 
 export async function mount(root, ctx) {
   const { h, t, api } = ctx;

@@ -33,7 +33,7 @@ function aboutCard(ctx) {
       list(ctx, [
         [t("version"), `${info.version}${info.slot ? ` (${info.slot}${slots.trial ? ", " + t("trial") : ""})` : ""}`],
         other && [t("other"), other[1] ? `${other[1]} (${other[0]})` : t("empty")],
-        ["MicroPython", `${info.firmware.replace(/;? ?MicroPython /, " ")}, ${info.chip}`],
+        ["MicroPython", `${info.firmware.replace(/^.*MicroPython /, "")}, ${info.chip}`],
         [t("hostname"), info.hostname],
         ["MAC", info.mac.match(/../g)?.join(":")],
         [t("uptime"), ctx.duration(info.uptime_ms)],
