@@ -3,8 +3,11 @@
 `open_page("#/cells", size=(360, 740), lang="fr", theme="dark")` opens the dashboard of the gateway of the module (`running`) and
 waits for the view. What a page writes to its console as an error, and what it throws, fails the test at its end;
 `allow=("text",)` names what is expected ("Failed to load resource" when a form is refused on purpose).
+
+BROWSER_SLOWDOWN=4 in the environment makes the pages four times slower: what a test reads too early is found that way.
 """
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -20,6 +23,7 @@ from tools.processes import ROOT
 SCREENSHOTS = ROOT / "build" / "screenshots"
 AXE = Path(sys.prefix) / "npm" / "axe-core" / "axe.min.js"
 WAIT_MS = 15_000  # this machine may be busy
+SLOWDOWN = float(os.environ.get("BROWSER_SLOWDOWN", "1"))
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +70,8 @@ def open_page(chromium, request):
         context.set_default_timeout(WAIT_MS)
         contexts.append(context)
         page = context.new_page()
+        if SLOWDOWN > 1:
+            context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
         errors.watch(page, list(allow))
         if wait is not None:
             page.goto("/" + hash)

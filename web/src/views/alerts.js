@@ -7,10 +7,17 @@ const CALM_MS = 2500; // between two readings of the log, however many alerts co
 const OVER = 2; // status
 const TONES = ["info", "warn", "bad"]; // of a severity
 
-export function mount(root, ctx) {
+const PATIENCE_MS = 1000;
+
+/** The parts are shown together, as high as they will be: a gateway that is slow is waited for only so long. */
+export async function mount(root, ctx) {
+  const { h } = ctx;
   const log = logCard(ctx);
   const active = activeCard(ctx, log.changed);
-  root.append(ctx.h("div", { class: "stack" }, active, log.card, log.statistics), configForm(ctx));
+  const config = configForm(ctx);
+  root.append(h("p", { class: "quiet" }, ctx.t("loading")));
+  await Promise.race([Promise.all([active.ready, log.ready, config.ready]), new Promise((done) => setTimeout(done, PATIENCE_MS))]);
+  root.replaceChildren(h("div", { class: "stack" }, active.card, log.card, log.statistics), config.card);
   return log.end;
 }
 
@@ -79,9 +86,9 @@ function activeCard(ctx, changed) {
   };
   ctx.on("alerts", hear);
   ctx.on("alert", hear);
-  read();
+  const ready = read();
   ctx.onLive(draw);
-  return h("section", { class: "card" }, h("header", null, h("h2", null, t("active")), all), list, empty);
+  return { card: h("section", { class: "card" }, h("header", null, h("h2", null, t("active")), all), list, empty), ready };
 }
 
 /** The log, a page at a time, and its statistics. */
@@ -165,8 +172,7 @@ function logCard(ctx) {
   const changed = () => {
     if (!timer && offset === 0) timer = setTimeout(read, Math.max(300, read_at + CALM_MS - performance.now()));
   };
-  read();
-  return { card, statistics, changed, end: () => clearTimeout(timer) };
+  return { card, statistics, changed, ready: read(), end: () => clearTimeout(timer) };
 }
 
 /** The text of an error, with a button that tries again. */

@@ -17,7 +17,7 @@ const RULES = [
 ];
 const SWITCHES = ["monitor_tinybms_events", "monitor_status_changes"];
 
-/** The card with the form; it fills itself. */
+/** {card with the form, promise of its being filled}. */
 export function configForm(ctx) {
   const { h, t, api } = ctx;
   const inner = h("div", { class: "inner" }, h("p", { class: "quiet" }, t("loading")));
@@ -31,8 +31,7 @@ export function configForm(ctx) {
       if (!ctx.signal.aborted) inner.replaceChildren(trouble(ctx, error, read));
     }
   }
-  read();
-  return h("section", { class: "card config" }, h("h2", null, t("config")), inner);
+  return { card: h("section", { class: "card config" }, h("h2", null, t("config")), inner), ready: read() };
 }
 
 class Form {

@@ -49,7 +49,7 @@ export function mount(root, ctx) {
   function draw() {
     const cells = live.known?.cells || [];
     const sum = summary(cells);
-    none.hidden = sum !== null;
+    none.hidden = sum !== null || !live.battery; // not before the gateway has told
     chart.element.hidden = shape !== "bars";
     list.element.hidden = shape !== "table";
     if (!sum) return;
@@ -86,8 +86,8 @@ function figures(ctx) {
   const values = {};
   const names = ["lowest", "highest", "spread", "mean", "balancing"];
   const figure = (name) => {
-    const more = h("small", { class: "quiet" });
-    const value = h("span");
+    const more = h("small", { class: "quiet" }, "\u00a0"); // as high as with words
+    const value = h("span", null, number(null));
     values[name] = [h("dd", null, value, more), value, more];
     return h("div", null, h("dt", null, t(name)), values[name][0]);
   };
