@@ -114,7 +114,7 @@ class Live:
     """The one snapshot. `clock` gives `ticks_ms()` and `ticks_diff(a, b)` (the board does)."""
 
     def __init__(self, clock):
-        self.data = array("i", (ABSENT for _ in range(FIELDS)))
+        self.data = array("i", (ABSENT,) * FIELDS)
         self.polls = 0  # good polls since start
         self.qualified = False  # two good polls in a row and the settings: CAN may speak
         self._clock = clock

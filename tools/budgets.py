@@ -17,9 +17,7 @@ _EVERYWHERE = """
     firmware/history_history firmware/mqtt_mqtt
 """
 _ON_HOSTS = "firmware/board_host firmware/board_hostport firmware/can_slcan"
-_ON_BOARDS = (
-    "firmware/board_esp32 firmware/can_twai firmware/can_twai_chips firmware/can_twai_queue firmware/can_twai_regs"
-)
+_ON_BOARDS = "firmware/board_esp32 firmware/can_twai"
 
 _INLINE = 128  # a file up to this size lies in its directory (tools/package.py)
 _PAIR_BLOCKS, _PAIR_BYTES = 2, 1536  # a directory is pairs of blocks, which littlefs splits at 2 KB

@@ -16,6 +16,7 @@ import uctypes
 sys.path.insert(0, ".")
 
 from firmware.can.charge import ChargeControl  # noqa: E402
+from firmware.can.reasons import reason  # noqa: E402
 from firmware.live import Live  # noqa: E402
 from tests.unit.help import FakeClock, FakeConfig  # noqa: E402
 
@@ -59,7 +60,7 @@ def main():
             data = uctypes.bytearray_at(uctypes.addressof(live.data), 4 * len(live.data))
             charge = ChargeControl(live, FakeConfig(json.loads(payload)), clock)
         elif command == 3:
-            text = json.dumps([charge.reason(which) for which in ("cvl", "ccl", "dcl")]).encode()
+            text = json.dumps([reason(charge, which) for which in ("cvl", "ccl", "dcl")]).encode()
             out.write(struct.pack("<i", len(text)) + text)
         elif command == 4:
             out.write(struct.pack("<i", heap(live, charge, clock, a, b)))

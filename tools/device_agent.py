@@ -69,9 +69,9 @@ class _Clock:
 
 def twai(tx, rx, inside):
     """Self-test of the CAN controller with self-reception; "" or what is wrong. `inside` needs no wiring, else a transceiver."""
-    from firmware.can import twai_chips
+    from firmware.can import twai_chips, twai_selftest
     from firmware.can.twai import Twai
     from firmware.can.twai_regs import MemRegs
 
     chip = twai_chips.find(sys.implementation._machine)
-    return Twai(MemRegs(chip, tx, rx), _Clock, 500_000, chip=chip).self_test(inside)
+    return twai_selftest.run(Twai(MemRegs(chip, tx, rx), _Clock, 500_000, chip=chip), inside)

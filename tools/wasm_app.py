@@ -82,12 +82,12 @@ class Machine:
     def prepare(self):
         from firmware.app import App
         from firmware.board_esp32 import Esp32
-        from firmware import can_twai_chips as twai_chips, can_twai_regs as twai_regs
+        from firmware import can_twai as twai, can_twai_chips as twai_chips
 
         import network
 
         twai_chips.find = lambda machine: "ESP32"
-        twai_regs.MemRegs = lambda *args: self.regs
+        twai.MemRegs = lambda *args: self.regs
         self.board = Esp32()
         self.board.uart = lambda config: self.port
         self.board.start_timer = lambda *args: None  # no interrupts here: the loop drives the schedule

@@ -56,15 +56,16 @@ class Events:
         away) the list alone tells.
         """
         self.base = frame[3] | frame[4] << 8 | frame[5] << 16 | frame[6] << 24
-        entries = [bytes(frame[at : at + 4]) for at in range(7, length - 2, 4) if frame[at + 3]]
-        old = [bytes(self._ring[4 * i : 4 * i + 4]) for i in range(self.count)]
-        fresh = list(entries)
-        kept = []
-        for entry in old:
+        fresh, kept = [], []
+        for at in range(7, length - 2, 4):
+            if frame[at + 3]:
+                fresh.append(bytes(frame[at : at + 4]))
+        for at in range(0, 4 * self.count, 4):
+            entry = bytes(self._ring[at : at + 4])
             if entry in fresh:
                 fresh.remove(entry)
                 kept.append(entry)
-        if old and not kept and len(fresh) == CAPACITY:  # more happened than the ring holds
+        if self.count and not kept and len(fresh) == CAPACITY:  # more happened than the ring holds
             anew = True
         if len(fresh) > 1:
             fresh = lazy.once("bms.order").oldest_first(fresh, self.base)

@@ -1,4 +1,4 @@
-"""Is a poll plausible? The rules of DESIGN 5; each refusal says why."""
+"""Is a poll plausible? The rules of DESIGN 5; why.py tells in words which one is broken."""
 
 from micropython import const
 
@@ -11,25 +11,22 @@ _EXTREME_OFF = const(50)  # registers 40, 41 against the cells, mV
 
 
 def check(poll):
-    """`poll` is what `decode.fast` made. Gives "" when it may be used, else why not. Configured are 4-16 cells."""
-    status = poll[live.STATUS]
-    if status not in live.STATUS_NAMES:
-        return "status {:#x} is unknown".format(status)
-    cells, detected = poll[live.CELL_COUNT], poll[decode.DETECTED]
-    if detected and detected != cells:
-        return "{} cells configured, {} detected".format(cells, detected)
+    """`poll` is what `decode.fast` made. Gives 0 when it may be used, else the number of a rule. Configured are 4-16 cells."""
+    if poll[live.STATUS] not in live.STATUS_NAMES:
+        return 1
+    detected = poll[decode.DETECTED]
+    if detected and detected != poll[live.CELL_COUNT]:
+        return 2
     low, high = poll[decode.LOWEST], poll[decode.HIGHEST]
     if low < _CELL_LOW:
-        return "cell {} at {} mV".format(poll[live.CELL_MIN_AT], low)
+        return 3
     if high > _CELL_HIGH:
-        return "cell {} at {} mV".format(poll[live.CELL_MAX_AT], high)
-    total, pack = poll[decode.SUM], poll[live.VOLTAGE]
-    if pack == live.ABSENT or abs(total - pack) * 50 > pack:
-        return "cells sum {} mV, pack {} mV".format(total, pack)
+        return 4
+    pack = poll[live.VOLTAGE]
+    if pack == live.ABSENT or abs(poll[decode.SUM] - pack) * 50 > pack:
+        return 5
     if abs(poll[live.CELL_MIN] - low) > _EXTREME_OFF:
-        return "register 40 is {} mV, lowest cell {} mV".format(poll[live.CELL_MIN], low)
+        return 6
     if abs(poll[live.CELL_MAX] - high) > _EXTREME_OFF:
-        return "register 41 is {} mV, highest cell {} mV".format(poll[live.CELL_MAX], high)
-    if poll[live.CURRENT] == live.ABSENT:
-        return "current is not a number"
-    return ""
+        return 7
+    return 8 if poll[live.CURRENT] == live.ABSENT else 0

@@ -5,6 +5,7 @@ from array import array
 from micropython import const
 
 from firmware import bus as topics
+from firmware import lazy
 from firmware import live as fields
 from firmware.bms import decode, frames, plausible, registers
 from firmware.bms.crc import copy
@@ -42,7 +43,7 @@ class Poller:
         self._log = log
         self._events = events
         self._counters = link.counters
-        self._poll = array("i", (0 for _ in range(decode.SIZE)))
+        self._poll = array("i", bytes(4 * decode.SIZE))
         self._tx_fast = frames.read(0, registers.FAST_COUNT)
         self._tx_settings = frames.read(registers.SETTINGS_AT, registers.SETTINGS_COUNT)
         self._tx_statistics = frames.read(registers.STATISTICS_AT, registers.STATISTICS_COUNT)
@@ -50,6 +51,7 @@ class Poller:
         self._tx_events = frames.request(frames.EVENTS)
         self._ready = False  # settings (and what else identifies this battery) were read since it is back
         self._row = 0  # good polls in a row
+        self._rule = 0  # of plausibility that the last poll broke
         self._since = 0  # ticks of the last good poll, or of getting ready
         self._status = 0
         self._settings_due = self._statistics_due = self._events_due = self._version_due = 0  # ticks
@@ -107,12 +109,24 @@ class Poller:
             return False
         data = self._live.data
         decode.fast(self._link.frame, self._poll, data[fields.SET_CELLS], registers.has_soh(data))
-        reason = plausible.check(self._poll)
-        if reason:
-            self._counters.implausible += 1
-            self._failed(reason)
+        rule = plausible.check(self._poll)
+        if rule:
+            self._implausible(rule, self._poll)
             return False
         return True
+
+    def _implausible(self, rule, what):
+        """`what`, the poll or the frame of the settings, breaks `rule`. To say so may fail, not to refuse it."""
+        self._counters.implausible += 1
+        reason = self.reason
+        if rule != self._rule or not reason:
+            try:
+                why = lazy.once("bms.why")
+                reason = (why.settings if rule >= registers.ORDER else why.poll)(rule, what)
+            except Exception:  # no memory, as a rule
+                reason = "not plausible"
+        self._failed(reason)
+        self._rule = rule
 
     def _take(self):
         """Put the decoded poll into the snapshot and say so."""
@@ -138,7 +152,7 @@ class Poller:
             self._bus.publish(topics.STATUS, status)
 
     def _failed(self, reason):
-        self._row = 0
+        self._row = self._rule = 0
         if reason != self.reason:
             self.reason = reason
             self._log.warning("bms", reason)
@@ -215,10 +229,9 @@ class Poller:
         if result <= 0:
             self._failed("settings: " + self._text(result))
             return _UNREAD
-        reason = registers.settings(self._link.frame, self._live.data)
-        if reason:
-            self._counters.implausible += 1
-            self._failed(reason)
+        rule = registers.settings(self._link.frame, self._live.data)
+        if rule:
+            self._implausible(rule, self._link.frame)
             return _REFUSED
         self._live.settings_read()
         self._bus.publish(topics.SETTINGS)

@@ -18,8 +18,10 @@ _PEAK_SINCE = const(254)  # ... and 305
 
 # register - 300, field, field units a register unit, lowest and highest raw value (the widest the manual names); one flat
 # tuple takes half the memory of a tuple of tuples
-_COLUMNS = const(5)
-_SETTINGS = (
+COLUMNS = const(5)
+ORDER = const(9)  # what `settings` gives: 316 < 301 < 300 < 315 does not hold, or this and a row of SETTINGS
+ROWS = const(10)
+SETTINGS = (
     0, live.SET_FULL, 1, 1200, 4500,
     1, live.SET_EMPTY, 1, 1000, 3500,
     3, live.SET_BALANCE_FROM, 1, 1000, 4500,
@@ -36,7 +38,7 @@ _SETTINGS = (
 )  # fmt: skip
 
 
-def _signed(value, bits):
+def signed(value, bits):
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
@@ -46,26 +48,23 @@ def has_soh(data):
 
 
 def settings(frame, data):
-    """Decode the reply to "read 300-343" into `data`; gives "" or, with nothing written, why it is implausible."""
-    values = []
-    for row in range(0, len(_SETTINGS), _COLUMNS):
-        offset, low, high = _SETTINGS[row], _SETTINGS[row + 3], _SETTINGS[row + 4]
-        value = word(frame, offset)
-        if low < 0:
-            value = _signed(value, 16)
-        if not low <= value <= high:
-            return "register {} is {}, not {}...{}".format(SETTINGS_AT + offset, value, low, high)
-        values.append(value)
-    full, empty, over, under = word(frame, 0), word(frame, 1), word(frame, 15), word(frame, 16)
-    if not under < empty < full < over:
-        return "registers 316 < 301 < 300 < 315 do not hold: {} {} {} {}".format(under, empty, full, over)
-    for i, value in enumerate(values):
-        data[_SETTINGS[_COLUMNS * i + 1]] = value * _SETTINGS[_COLUMNS * i + 2]
+    """Decode the reply to "read 300-343" into `data`; gives 0 or, with nothing written, a number: why.py tells what is wrong."""
+    for write in (False, True):
+        if write and not word(frame, 16) < word(frame, 1) < word(frame, 0) < word(frame, 15):
+            return ORDER
+        for row in range(0, len(SETTINGS), COLUMNS):
+            value, low = word(frame, SETTINGS[row]), SETTINGS[row + 3]
+            if low < 0:
+                value = signed(value, 16)
+            if write:
+                data[SETTINGS[row + 1]] = value * SETTINGS[row + 2]
+            elif not low <= value <= SETTINGS[row + 4]:
+                return ROWS + row // COLUMNS
     peak = word(frame, 5)
     known = _PEAK_SINCE <= data[live.FIRMWARE] < live.ABSENT and 0 < peak < 0xFFFF
     data[live.SET_PEAK_DISCHARGE] = peak * 1000 if known else live.ABSENT
     data[live.SET_MODE] = word(frame, 40) & 0xFF
-    return ""
+    return 0
 
 
 def statistics(frame, data):
@@ -74,8 +73,8 @@ def statistics(frame, data):
         value = word(frame, n + 2 if n < 8 else n + 3)
         data[live.STAT_MAX_DISCHARGE + n] = live.ABSENT if value == 0xFFFF else value * 100 if n < 2 else value
     extremes, causes = word(frame, 13), word(frame, 14)
-    data[live.STAT_TEMP_MIN] = _signed(extremes & 0xFF, 8)
-    data[live.STAT_TEMP_MAX] = _signed(extremes >> 8, 8)
+    data[live.STAT_TEMP_MIN] = signed(extremes & 0xFF, 8)
+    data[live.STAT_TEMP_MAX] = signed(extremes >> 8, 8)
     data[live.STAT_RESET_CAUSE] = causes & 0xFF
     data[live.STAT_WAKE_CAUSE] = causes >> 8
 
@@ -84,6 +83,6 @@ def version(frame, data):
     """Decode the reply to "read 500-509" into `data`; a serial number of zeros counts as unknown."""
     for n in range(4):
         data[live.HARDWARE + n] = word(frame, n)
-    serial = any(word(frame, n) for n in range(4, 10))
+    serial = any(frame[11:23])  # words 4 to 9
     for n in range(6):
         data[live.SERIAL + n] = word(frame, 4 + n) if serial else live.ABSENT

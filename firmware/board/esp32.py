@@ -76,10 +76,16 @@ class Esp32(Board):
         return time.ticks_diff(a, b)  # the sum in Board.ticks_diff would leave the small ints of this port
 
     def idf_free(self):
-        return sum(region[1] for region in esp32.idf_heap_info(esp32.HEAP_DATA))
+        free = 0
+        for region in esp32.idf_heap_info(esp32.HEAP_DATA):
+            free += region[1]
+        return free
 
     def largest_block(self):
-        return max(region[2] for region in esp32.idf_heap_info(esp32.HEAP_DATA))
+        largest = 0
+        for region in esp32.idf_heap_info(esp32.HEAP_DATA):
+            largest = max(largest, region[2])
+        return largest
 
     def network(self):
         if self.station:

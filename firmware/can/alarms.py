@@ -50,7 +50,7 @@ class Alarms:
     def __init__(self, live):
         self._data = live.data
         self._rows = lazy.once("can.alarm_rows").rows()
-        self._values = array("i", (_NEVER for _ in range(_VALUES)))
+        self._values = array("i", bytes(4 * _VALUES))  # filled by _measure
         self._causeless = 0  # evaluations in a row with status fault and no event that tells why
         self.active = 0
         self.warnings = 0

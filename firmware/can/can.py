@@ -69,10 +69,10 @@ class Can:
         self.charge = charge
         self.presence = Presence(bus, clock)
         self.schedule = Schedule(driver, live, bus, clock, config, charge, log)
-        self._live = live
+        self.live = live
         self._bus = bus
         self._clock = clock
-        self._config = config
+        self.config = config
         self._decodes = False  # the module `decode` is loaded
         self._log = log
         self._state = ""
@@ -105,8 +105,8 @@ class Can:
         """Keep everything going, for ever; follows `can.enabled`. A driver that cannot start is reported and stays STOPPED."""
         wanted = None
         while True:
-            if wanted != self._config.get("can.enabled"):
-                wanted = self._config.get("can.enabled")
+            if wanted != self.config.get("can.enabled"):
+                wanted = self.config.get("can.enabled")
                 if wanted:
                     await self._start()
                 else:
@@ -132,8 +132,8 @@ class Can:
             self.presence.check()
             # ages only saturate when somebody asks for them
             schedule.age_ms()
-            self._live.age_ms()
-            self._live.settings_age_s()
+            self.live.age_ms()
+            self.live.settings_age_s()
             if self._decodes and not self._bus.wants(_bus.CAN_FRAME):  # nobody watches any more
                 self._decodes = False
                 lazy.drop("can.decode")
@@ -155,13 +155,10 @@ class Can:
             self._bus.publish(_bus.CAN_FRAME, ("RX", slots[at] << 8 | slots[at + 1], data))
         self._rx_count = 0
 
-    def status(self):
-        """The object of GET /api/can/status."""
-        return lazy.once("can.report").status(self, self._config.get)
-
-    def limits(self):
-        """The object of GET /api/can/limits."""
-        return lazy.once("can.report").limits(self._live, self.charge, self.schedule)
+    def __getattr__(self, name):
+        """What is asked for rarely: `can.status()` is `status(can)` of report.py, loaded for it and forgotten."""
+        function = getattr(lazy.once("can.report"), name)
+        return lambda: function(self)
 
     def decode(self, can_id, data):
         """What a frame says, as a dict with units in the names; {} for an unknown id. Loads `decode` when first asked."""

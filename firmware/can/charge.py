@@ -6,8 +6,7 @@
     charge.cvl_mv, ccl_ma, dcl_ma   # in wire steps (0.1 V, 0.1 A); to be sent only while `ready`
     charge.ready               # False until there are limits (data qualified, settings read); 15 s after the last poll
     charge.float_cvl_mv        # cells x float: the CVL of the stale row is min(last sent, this)
-    charge.state               # STARTING ... STOPPED, `state_name()` its text
-    charge.reason("cvl")       # "CVL 57.6 V: absorption" (loads `reasons` when asked)
+    charge.state               # STARTING ... STOPPED; texts of it and of why a limit is so: reasons.py
     charge.alerts              # mask of ALERT_*
 
 `update` applies the stale rows (no good poll for 5, 10, 15 s) to its outputs as well, for state and reasons; the CAN
@@ -82,14 +81,14 @@ class ChargeControl:
         self._clock = clock
         self._ticks = clock.ticks_ms()
         self._targets = Targets()
-        self._settings = array("i", (_ABSENT for _ in range(_SETTINGS)))  # from which the targets were worked out
+        self._settings = array("i", bytes(4 * _SETTINGS))  # from which the targets were worked out
         self._override = (0, 0, 0)
         self._sound = self._worked_out = False
         self._sensors = Sensors()
         self._cells = Cells()
         self._phase = Phase(self._targets, self._cells)
-        self._currents = Currents(self._targets, self._sensors, self._cells)
-        self._cvl = Limit()
+        self.currents = Currents(self._targets, self._sensors, self._cells)
+        self.cvl = Limit()
         self.ready = False
         self.state = STARTING
         self.alerts = 0
@@ -106,23 +105,6 @@ class ChargeControl:
         """Limits of somebody else beside the user's own `charge.*_max_*`, 0 = none; in force until the next call."""
         self._override = (cvl_mv, ccl_ma, dcl_ma)
         self._worked_out = False
-
-    def state_name(self):
-        from firmware.can import reasons
-
-        return reasons.STATES[self.state]
-
-    def reason(self, which):
-        """Text for "cvl", "ccl" or "dcl", like "CCL 14.0 A: cell 7 at 3.471 V"; None while there is no limit."""
-        if not self.ready:
-            return None
-        from firmware.can import reasons
-
-        if which == "cvl":
-            return reasons.text(which, self.cvl_mv, self._cvl)
-        if which == "ccl":
-            return reasons.text(which, self.ccl_ma, self._currents.ccl)
-        return reasons.text(which, self.dcl_ma, self._currents.dcl)
 
     def update(self):
         """Work out the limits from the snapshot; call it at each good poll and at least each second."""
@@ -153,7 +135,7 @@ class ChargeControl:
         else:
             self._start(data)
         self._steer(data)
-        self._currents.update(data, dt, self._live.settings_age_s())
+        self.currents.update(data, dt, self._live.settings_age_s())
         self._publish(data)
 
     def prepare(self):
@@ -187,19 +169,19 @@ class ChargeControl:
         self.state = STALE
         seconds = age // 1000
         self.cvl_mv = min(self.cvl_mv, self.float_cvl_mv)
-        self._cvl.set(self.cvl_mv, _WHY_STALE, 0, seconds)
-        self._currents.ccl.set(0, _WHY_STALE, 0, seconds)
+        self.cvl.set(self.cvl_mv, _WHY_STALE, 0, seconds)
+        self.currents.ccl.set(0, _WHY_STALE, 0, seconds)
         self.ccl_ma = 0
         if age >= _STALE_DCL_MS:
-            self._currents.dcl.set(0, _WHY_STALE, 0, seconds)
+            self.currents.dcl.set(0, _WHY_STALE, 0, seconds)
             self.dcl_ma = 0
 
     def _nothing(self, why, at):
         """The data is fresh but tells too little: no current, CVL stays."""
         self._fresh = False
         self.ccl_ma = self.dcl_ma = 0
-        self._currents.ccl.set(0, why, at, 0)
-        self._currents.dcl.set(0, why, at, 0)
+        self.currents.ccl.set(0, why, at, 0)
+        self.currents.dcl.set(0, why, at, 0)
         self.state = FAULT if self.ready else STARTING
 
     # CVL
@@ -212,9 +194,9 @@ class ChargeControl:
             self._phase.start(data)
             self._offset = self._fall_ms = 0
         top = targets.cvl_float if held and self._phase.now == FLOAT else targets.cvl_absorption
-        self._cvl.set(max(targets.cvl_float, min(_wire_up(volt), top)), _WHY_UP, 0, top)
+        self.cvl.set(max(targets.cvl_float, min(_wire_up(volt), top)), _WHY_UP, 0, top)
         self._step_ms = self._settle_ms = 0
-        self._currents.start(data[L.CURRENT])
+        self.currents.start(data[L.CURRENT])
         self._fresh = True
 
     def _advance(self, data, dt):
@@ -227,7 +209,7 @@ class ChargeControl:
         self._fall_ms = min(self._fall_ms + dt, _FALL_MS)
 
     def _steer(self, data):
-        targets, limit, volt = self._targets, self._cvl, data[L.VOLTAGE]
+        targets, limit, volt = self._targets, self.cvl, data[L.VOLTAGE]
         cvl = new = limit.value
         top = targets.cvl_float if self._phase.now == FLOAT else targets.cvl_absorption
         charging = data[L.CURRENT] >= targets.moving
@@ -262,9 +244,9 @@ class ChargeControl:
 
     def _publish(self, data):
         targets = self._targets
-        self.cvl_mv = self._cvl.value
-        self.ccl_ma = _wire(self._currents.ccl.value)
-        self.dcl_ma = _wire(self._currents.dcl.value)
+        self.cvl_mv = self.cvl.value
+        self.ccl_ma = _wire(self.currents.ccl.value)
+        self.dcl_ma = _wire(self.currents.dcl.value)
         if targets.disagree:
             self.alerts |= ALERT_CHEMISTRY
         if self._sensors.bad_at >= 0:

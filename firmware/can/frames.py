@@ -233,7 +233,7 @@ class Frames:
 
     def __init__(self):
         self.buffer = bytearray(8 * COUNT)
-        self.work = array("i", (0 for _ in range(WORK)))
+        self.work = array("i", bytes(4 * WORK))
         self._one = bytearray(8)
 
     def frame(self, index):

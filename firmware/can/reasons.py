@@ -28,9 +28,19 @@ STATES = ("STARTING", "BULK", "ABSORPTION", "FLOAT", "STALE", "FAULT", "STOPPED"
 _SENSORS = ("INT", "EXT1", "EXT2")
 
 
-def text(which, value, limit):
-    """ "CCL 14.0 A: cell 7 at 3.471 V" of "ccl" (or "cvl", "dcl") and its currents.Limit; `value` in mV or mA."""
-    name = which.upper()
+def reason(charge, which):
+    """Why `charge` (a ChargeControl) has its "cvl", "ccl" or "dcl": "CCL 14.0 A: cell 7 at 3.471 V"; None while there is none."""
+    if not charge.ready:
+        return None
+    if which == "cvl":
+        return _text("CVL", charge.cvl_mv, charge.cvl)
+    if which == "ccl":
+        return _text("CCL", charge.ccl_ma, charge.currents.ccl)
+    return _text("DCL", charge.dcl_ma, charge.currents.dcl)
+
+
+def _text(name, value, limit):
+    """`value` in mV or mA with the text of its currents.Limit."""
     unit = "V" if name == "CVL" else "A"
     head = "%s %s" % (name, _tenths(value, unit))
     why = TEXTS[limit.why]

@@ -4,9 +4,9 @@ from firmware import lazy
 from firmware import live as _live
 
 
-def status(can, get):
-    """The object of GET /api/can/status of `can` (a Can), `get` gives configuration; what follows `last_error` is ours."""
-    driver, presence = can.driver, can.presence
+def status(can):
+    """The object of GET /api/can/status of `can` (a Can); what follows `last_error` is ours."""
+    driver, presence, get = can.driver, can.presence, can.config.get
     return {
         "enabled": get("can.enabled"),
         "state": driver.state,
@@ -27,12 +27,13 @@ def status(can, get):
     }
 
 
-def limits(live, charge, schedule):
+def limits(can):
     """The object of GET /api/can/limits: what was last sent (null: nothing is), why, and how old the data behind it is."""
+    live, charge, schedule = can.live, can.charge, can.schedule
     sent = live.get(_live.CVL) is not None
-    reasons = {which: charge.reason(which) if sent else None for which in ("cvl", "ccl", "dcl")}
-    state = charge.state_name()
-    lazy.drop("can.reasons")
+    texts = lazy.once("can.reasons")
+    reasons = {which: texts.reason(charge, which) if sent else None for which in ("cvl", "ccl", "dcl")}
+    state = texts.STATES[charge.state]
     if schedule.speaking and schedule.stale:
         state = "STALE"
     elif not schedule.speaking and state not in ("STARTING", "STOPPED"):

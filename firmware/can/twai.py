@@ -11,22 +11,20 @@ interrupts, the controller only by whoever came first.
 from micropython import const
 from firmware import lazy
 from firmware.can import twai_queue as queue
+from firmware.can import twai_recovery as recovery
 from firmware.can.twai_chips import ERRATA
-from firmware.can.twai_setup import CHECK
+from firmware.can.twai_recovery import LIVE, RECOVER, WAIT
 
 # register numbers: byte offset / 4
 _MODE = const(0)
 _COMMAND = const(1)
 _STATUS = const(2)
-_INTERRUPT = const(3)
 _REC = const(14)
 _TEC = const(15)
 _BUFFER = const(16)  # frame: transmit when written, receive when read
 _RX_COUNT = const(29)
 
 _RESET_MODE = const(1)  # MODE
-_LISTEN_ONLY = const(2)
-_SINGLE_FILTER = const(8)
 
 _TRANSMIT = const(1)  # COMMAND
 _ABORT = const(2)
@@ -43,18 +41,12 @@ _MISSED = const(0x100)  # S3 and C3: the frame in the buffer was lost, what is t
 _FRESH_MS = const(900)  # a frame unsent for so long is dropped: before its next period, and old is not now
 _NO_ACK_MS = const(50)  # at 125 kbit/s still 40 attempts
 _ABORT_MS = const(100)  # an abort takes one frame at most; if it takes so long the controller hangs
-_RECOVERY_MS = const(3_000)  # 128 x 11 recessive bits take 12 ms at 125 kbit/s
 _SETTLED_MS = const(30_000)  # so long without bus-off, and the next one is a first one again
-_BACKOFF_MAX_MS = const(30_000)
 _RX_BURST = const(8)  # frames a poll
 _RX_LOCK = const(62)  # erratum: at 64 the receive FIFO is lost until the peripheral is reset
 _FIFO_FRAMES = const(64)
 
-_OFF = const(0)
-_LIVE = const(1)
-_WAIT = const(2)  # bus-off, recovery not yet due
-_RECOVER = const(3)
-_LOST = const(4)  # the controller does not answer
+_OFF = const(0)  # a phase, as those of twai_recovery
 
 
 class Twai:
@@ -64,7 +56,7 @@ class Twai:
     """
 
     def __init__(self, regs, clock, bitrate, log=None, chip="ESP32", accept=(0x305, 0x307), sample=800):
-        self._program = lazy.once("can.twai_setup").program(chip, bitrate, accept, sample)
+        self.program = lazy.once("can.twai_setup").program(chip, bitrate, accept, sample)
         self._errata = lazy.once("can.twai_chips").CHIPS[chip][ERRATA]
         self.regs = regs
         self._read = regs.read
@@ -74,14 +66,14 @@ class Twai:
         self._first, self._last = accept
         self._queue = queue.make()
         self._frame = bytearray(16)  # the frame in the controller, or taken out of it unsent
-        self._held = self._loaded = self._aborting = False
+        self._held = self.loaded = self.aborting = False
         self._data = bytearray(8)  # of a received frame: what a GX sends has 8 bytes
         self._phase = _OFF
-        self._since = 0  # ticks when the phase began
-        self._delay = 0  # before the next recovery, ms
-        self._settled = True
+        self.since = 0  # ticks when the phase began
+        self.delay = 0  # before the next recovery, ms
+        self.settled = True
         self._busy = False
-        self._no_ack = False
+        self.no_ack = False
         self.on_receive = None
         self.state = "STOPPED"
         self.last_error = ""
@@ -95,17 +87,15 @@ class Twai:
         self.regs.enable()
         self.regs.route()
         self._phase = _OFF
-        self._delay = 0
+        self.delay = 0
         self._busy = True
         try:
-            if not self._init():
-                self._set_state("STOPPED")
-                self._fail("NO_CONTROLLER")
+            if not recovery.go(self):
+                self._phase = _OFF
                 raise OSError("TWAI controller does not answer")
-            self._live()
         finally:
             self._busy = False
-        self._set_state("RUNNING")
+        self.set_state("RUNNING")
 
     def stop(self):
         """Leave the bus. Before a reboot too: the controller survives it, and would run on with a wrong clock."""
@@ -115,14 +105,8 @@ class Twai:
             self._write(_MODE, _RESET_MODE)
         while queue.take(self._queue, self._frame):
             pass
-        self._held = self._loaded = self._no_ack = False
-        self._set_state("STOPPED")
-
-    def self_test(self, inside=True):
-        """Send a frame to ourselves; "" or what is wrong. `inside` needs no wiring, else a transceiver. Stops the driver."""
-        from firmware.can import twai_selftest
-
-        return twai_selftest.run(self, inside)
+        self._held = self.loaded = self.no_ack = False
+        self.set_state("STOPPED")
 
     def send(self, can_id, data):
         """Queue a frame (standard id, up to 8 bytes, copied); False when stopped, malformed or full. A frame of the same id
@@ -137,7 +121,7 @@ class Twai:
             return False
         if result == 1:
             self.dropped += 1
-        if self._phase == _LIVE and not self._busy:
+        if self._phase == LIVE and not self._busy:
             self._busy = True
             try:
                 self._transmit(self._read(_STATUS))
@@ -156,96 +140,57 @@ class Twai:
             self._busy = False
 
     def _step(self):
-        if self._phase == _LIVE:
+        if self._phase == LIVE:
             status = self._read(_STATUS)
             if status & _BUS_OFF:
-                self._bus_off()
-            elif self._read(_MODE) & _RESET_MODE or not (status & _TX_FREE or self._loaded):
-                self._restart("CONTROLLER_RESET")  # nobody asked for it, or its clock is gone and it reads as zero
+                recovery.bus_off(self)
+            elif self._read(_MODE) & _RESET_MODE or not (status & _TX_FREE or self.loaded):
+                recovery.restart(
+                    self, "CONTROLLER_RESET"
+                )  # nobody asked for it, or its clock is gone and it reads as zero
             else:
                 self._receive(status)
-                if self._phase == _LIVE:
+                if self._phase == LIVE:
                     self._transmit(self._read(_STATUS))
-                if self._phase == _LIVE:
+                if self._phase == LIVE:
                     self._judge()
-        elif self._phase == _RECOVER:
-            self._watch_recovery()
-        elif self._age(self._since) >= self._delay:
-            if self._phase == _WAIT:
-                self._recover()
+        elif self._phase == RECOVER:
+            recovery.watch(self)
+        elif self.age(self.since) >= self.delay:
+            if self._phase == WAIT:
+                recovery.recover(self)
             else:
                 self.regs.reset()
-                self._go()
+                recovery.go(self)
 
-    def _age(self, since):
+    def age(self, since):
         return self.clock.ticks_diff(self.clock.ticks_ms(), since)
 
-    def _enter(self, phase):
+    def enter(self, phase):
         self._phase = phase
-        self._since = self.clock.ticks_ms()
+        self.since = self.clock.ticks_ms()
 
-    def _set_state(self, state):
+    def set_state(self, state):
         if state != self.state:
             self.state = state
             if self._log:
                 self._log.info("can", state)
 
-    def _fail(self, error):
+    def fail(self, error):
         self.errors += 1
         if self._log and error != self.last_error:  # an unplugged cable fails each second: one line
             self._log.warning("can", error)
         self.last_error = error
 
-    def set_up(self, mode):
-        """Reset mode, every register, then `mode`; False when the registers do not hold what is written."""
-        read, write, program = self._read, self._write, self._program
-        for i in range(0, len(program), 2):
-            register, value = program[i], program[i + 1]
-            write(register & (CHECK - 1), value)
-            if register & CHECK and read(register & (CHECK - 1)) != value:
-                return False
-        read(_INTERRUPT)
-        write(_MODE, _RESET_MODE | mode)
-        write(_TEC, 0)
-        write(_REC, 0)
-        if not read(_MODE) & _RESET_MODE:
-            return False
-        write(_MODE, mode)
-        return True
-
-    def _init(self):
-        self._loaded = self._aborting = False  # a frame that was loaded stays held, and goes again if it is still fresh
-        return self.set_up(_SINGLE_FILTER)
-
-    def _live(self):
-        self._enter(_LIVE)
-        self._settled = False
-        self.tec = self.rec = 0
-
-    def _go(self):
-        if self._init():
-            self._live()
-        else:
-            self._fail("NO_CONTROLLER")
-            self._back_off()
-            self._enter(_LOST)
-            self._set_state("STOPPED")
-
-    def _restart(self, error):
-        self._fail(error)
-        self.resets += 1
-        self.regs.reset()
-        self._go()
-
     def _receive(self, status):
         if self._errata and self._read(_RX_COUNT) >= _RX_LOCK:
             self.overruns += 1
-            self._restart("RX_OVERRUN")
+            recovery.restart(self, "RX_OVERRUN")
             return
         left = _RX_BURST
         if status & _OVERRUN:  # which of the frames is torn is not known: all go, the GX repeats its own each second
             self.overruns += 1
-            self._fail("RX_OVERRUN")
+            self.fail("RX_OVERRUN")
             left = _FIFO_FRAMES
         while left and status & _RX_READY:
             if not status & (_OVERRUN | _MISSED):
@@ -264,7 +209,7 @@ class Twai:
         if info & 0xC0 or not self._first <= can_id <= self._last:
             return
         self.received += 1
-        self._no_ack = False  # somebody is there
+        self.no_ack = False  # somebody is there
         if not self.on_receive:
             return
         try:
@@ -274,91 +219,60 @@ class Twai:
                 data[i] = read(_BUFFER + 3 + i) & 0xFF
             self.on_receive(can_id, data)
         except Exception as error:
-            self._fail("RECEIVER: %r" % error)
+            self.fail("RECEIVER: %r" % error)
 
     def _transmit(self, status):
         if status & _BUS_OFF:  # the buffer is free then, but nothing was sent; the next poll sees to it
             return
-        if self._loaded:
+        if self.loaded:
             if status & _TX_FREE:
                 self._finish(status)
-            elif self._aborting:
-                if self._age(queue.queued_at(self._frame)) > _FRESH_MS + _ABORT_MS:
+            elif self.aborting:
+                if self.age(queue.queued_at(self._frame)) > _FRESH_MS + _ABORT_MS:
                     self._held = False
                     self.dropped += 1
-                    self._restart("ABORT_TIMEOUT")
+                    recovery.restart(self, "ABORT_TIMEOUT")
                     return
-            elif self._age(queue.queued_at(self._frame)) > _FRESH_MS:
-                self._aborting = True
+            elif self.age(queue.queued_at(self._frame)) > _FRESH_MS:
+                self.aborting = True
                 self._write(_COMMAND, _ABORT)
-        while not self._loaded and status & _TX_FREE:
+        while not self.loaded and status & _TX_FREE:
             if not self._held and not queue.take(self._queue, self._frame):
                 return
-            self._held = self._age(queue.queued_at(self._frame)) <= _FRESH_MS
+            self._held = self.age(queue.queued_at(self._frame)) <= _FRESH_MS
             if self._held:
                 self._load()
             else:
                 self.dropped += 1
 
     def _finish(self, status):
-        self._loaded = self._held = False
+        self.loaded = self._held = False
         if status & _TX_DONE:
             self.sent += 1
-            self._no_ack = False
+            self.no_ack = False
         else:
             self.dropped += 1
-            self._no_ack = True  # with TEC below 128 the bus was never free: same cure, other last_error
-            self._fail("NO_ACK" if self._read(_TEC) >= 128 else "TX_TIMEOUT")
-        self._aborting = False
+            self.no_ack = True  # with TEC below 128 the bus was never free: same cure, other last_error
+            self.fail("NO_ACK" if self._read(_TEC) >= 128 else "TX_TIMEOUT")
+        self.aborting = False
 
     def _load(self):
         frame = self._frame
         for i in range(3 + frame[0]):
             self._write(_BUFFER + i, frame[i])
         self._write(_COMMAND, _TRANSMIT)
-        self._loaded = True
+        self.loaded = True
 
     def _judge(self):
         self.tec = tec = self._read(_TEC)
         self.rec = rec = self._read(_REC)
-        if tec >= 128 and self._loaded and not self._no_ack and self._age(queue.queued_at(self._frame)) > _NO_ACK_MS:
-            self._no_ack = True
-            self._fail("NO_ACK")
-        if not self._settled and self._age(self._since) > _SETTLED_MS:
-            self._settled = True
-            self._delay = 0
-        if self._no_ack:
-            self._set_state("NO_ACK")
+        if tec >= 128 and self.loaded and not self.no_ack and self.age(queue.queued_at(self._frame)) > _NO_ACK_MS:
+            self.no_ack = True
+            self.fail("NO_ACK")
+        if not self.settled and self.age(self.since) > _SETTLED_MS:
+            self.settled = True
+            self.delay = 0
+        if self.no_ack:
+            self.set_state("NO_ACK")
         else:
-            self._set_state("ERROR_PASSIVE" if tec >= 128 or rec >= 128 else "RUNNING")
-
-    def _back_off(self):
-        self._delay = min(max(1_000, 2 * self._delay), _BACKOFF_MAX_MS)
-
-    def _bus_off(self):
-        self.bus_offs += 1
-        self._fail("BUS_OFF")
-        self._no_ack = False
-        self._set_state("BUS_OFF")
-        self._enter(_WAIT)
-        if self._delay == 0:
-            self._recover()
-
-    def _recover(self):
-        """Start the 128 x 11 recessive bits. REC may be left over and block them: writing TEC clears it (erratum)."""
-        self._write(_MODE, _RESET_MODE | _LISTEN_ONLY | _SINGLE_FILTER)
-        self._write(_TEC, 0)
-        self._write(_TEC, 255)
-        self._write(_MODE, _SINGLE_FILTER)
-        if self._read(_MODE) & _RESET_MODE:  # the 255 has put it off the bus once more; now REC must not move again
-            self._write(_MODE, _SINGLE_FILTER)
-        self._back_off()
-        self._enter(_RECOVER)
-
-    def _watch_recovery(self):
-        if not self._read(_STATUS) & _BUS_OFF:  # not the error bit: it moves during recovery (erratum 3.13.2)
-            self._go()  # set up anew: the first frame after a recovery would be wrong (erratum 3.13.3)
-        elif self._age(self._since) > _RECOVERY_MS:
-            self._restart("RECOVERY_TIMEOUT")
-        elif self._read(_MODE) & _RESET_MODE:  # or a little later
-            self._write(_MODE, _SINGLE_FILTER)
+            self.set_state("ERROR_PASSIVE" if tec >= 128 or rec >= 128 else "RUNNING")

@@ -1,6 +1,7 @@
 """Bring-up of the TWAI driver on a board: one frame to ourselves (self-test mode and self-reception; no second node)."""
 
 from micropython import const
+from firmware.can.twai_recovery import set_up
 
 _SELF_TEST = const(4 | 8)  # MODE: no acknowledge needed, single filter
 _SELF_RECEIVE = const(0x10)  # COMMAND
@@ -10,13 +11,15 @@ _READS = const(20_000)  # ends the wait even when the clock stands
 
 
 def run(driver, inside):
-    """See Twai.self_test. Blocks up to 0.1 s."""
+    """Send a frame to ourselves; "" or what is wrong. `inside` needs no wiring, else a transceiver. Stops the driver, blocks
+    up to 0.1 s.
+    """
     driver.stop()
     regs = driver.regs
     regs.enable()
     regs.route(inside)
     try:
-        if not driver.set_up(_SELF_TEST):
+        if not set_up(driver, _SELF_TEST):
             return "controller does not answer"
         regs.write(0, 1 | _SELF_TEST)
         for i in range(4):

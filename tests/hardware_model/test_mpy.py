@@ -8,7 +8,7 @@ import pytest
 from tools.build import ROOT, find_mpy_cross
 
 MPY_CROSS = os.environ.get("MPY_CROSS") or find_mpy_cross()
-RESIDENT = ("twai", "twai_queue", "twai_regs")
+RESIDENT = ("twai", "twai_queue", "twai_recovery", "twai_regs")
 RESIDENT_MAX = 8_000  # bytes of .mpy: a fifth of what the whole gateway may keep loaded
 
 

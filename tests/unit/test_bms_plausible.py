@@ -3,7 +3,7 @@
 from array import array
 
 from firmware import live
-from firmware.bms import decode, plausible, registers
+from firmware.bms import decode, plausible, registers, why
 from tests.unit.bms_fakes import DUMP, FakeBms, fast_reply
 
 
@@ -12,7 +12,8 @@ def check(changes, cells=14):
     words = dict(DUMP)
     words.update(changes)
     decode.fast(fast_reply(words), poll, cells, 0)
-    return plausible.check(poll)
+    rule = plausible.check(poll)
+    return why.poll(rule, poll) if rule else ""
 
 
 def test_the_dump_is_plausible():
@@ -73,8 +74,9 @@ def fresh(firmware=242):
 
 
 def settings(changes=(), firmware=242):
-    data = fresh(firmware)
-    return registers.settings(block(300, 44, changes), data), data
+    data, frame = fresh(firmware), block(300, 44, changes)
+    rule = registers.settings(frame, data)
+    return why.settings(rule, frame) if rule else "", data
 
 
 def test_settings_of_the_dump():

@@ -7,6 +7,8 @@ from firmware import bus as B
 from firmware import lazy
 from firmware import live as L
 from firmware.can import can as C
+from firmware.can.charge import BULK
+from firmware.can.currents import Limit
 from firmware.can import frames as F
 from tests.unit.help import FakeClock, FakeConfig, FakeLog
 
@@ -49,6 +51,10 @@ class Charge:
     def __init__(self, live):
         self.live = live
         self.ready = False
+        self.state = BULK
+        self.cvl = Limit()
+        self.currents = self
+        self.ccl = self.dcl = self.cvl
         self.cvl_mv = self.ccl_ma = self.dcl_ma = self.float_cvl_mv = 0
         self.forbid_charge = False
         self.fail = False
@@ -69,12 +75,6 @@ class Charge:
         self.float_cvl_mv = cells * 3375
         self.ccl_ma = 0 if self.forbid_charge else min(data[L.SET_CHARGE_OC], data[L.SET_DISCHARGE_OC]) * 9 // 10
         self.dcl_ma = data[L.SET_DISCHARGE_OC] * 9 // 10
-
-    def state_name(self):
-        return "BULK"
-
-    def reason(self, which):
-        return which.upper()
 
 
 class World:
@@ -450,7 +450,7 @@ def test_presence():
 def test_config_change():
     world = connected(500)
     world.take()
-    world.can._config.values["can.manufacturer"] = "Acme"
+    world.can.config.values["can.manufacturer"] = "Acme"
     world.bus.publish(B.CONFIG, ("can.manufacturer", "charge.float_mv"))
     world.run(1_500)
     assert last(world.take(), 0x35E) == b"Acme\0\0\0\0" and world.charge.configured == 1
@@ -528,7 +528,10 @@ def test_status_object():
         90_000,
         "BULK",
     )
-    assert limits_["reasons"] == {"cvl": "CVL", "ccl": "CCL", "dcl": "DCL"} and limits_["age_ms"] < 300
+    assert (
+        limits_["reasons"] == {"cvl": "CVL 57.6 V", "ccl": "CCL 54.0 A", "dcl": "DCL 90.0 A"}
+        and limits_["age_ms"] < 300
+    )
 
 
 def test_tick_allocates_nothing():

@@ -1,5 +1,6 @@
 from firmware import live as L
 from firmware.can import charge as C
+from firmware.can.reasons import STATES, reason
 from firmware.can import reasons
 from firmware.can.charge import ChargeControl
 from firmware.live import ABSENT, Live
@@ -64,12 +65,12 @@ def test_starting_until_there_is_data():
     pack.live.qualified = False
     charge = pack.charge
     charge.update()
-    assert not charge.ready and charge.state == C.STARTING and charge.reason("cvl") is None
+    assert not charge.ready and charge.state == C.STARTING and reason(charge, "cvl") is None
     pack.run()
     assert not charge.ready and charge.state == C.STARTING
     pack.live.qualified = True
     pack.run()
-    assert charge.ready and charge.state == C.BULK and charge.state_name() == "BULK"
+    assert charge.ready and charge.state == C.BULK and STATES[charge.state] == "BULK"
 
 
 def test_first_cvl_is_the_measured_voltage_rounded_up_between_float_and_target():
@@ -85,9 +86,9 @@ def test_planned_cvl_rises_a_step_each_20_s():
         if not seen or seen[-1][1] != cvl:
             seen.append((second, cvl))
     assert seen == [(0, 54_000), (20, 54_100), (40, 54_200), (60, 54_300), (80, 54_400), (100, 54_500)], seen
-    assert pack.charge.reason("cvl") == "CVL 54.5 V: rising to 57.6 V"
+    assert reason(pack.charge, "cvl") == "CVL 54.5 V: rising to 57.6 V"
     assert pack.run(1000).cvl_mv == 57_600
-    assert pack.charge.reason("cvl") == "CVL 57.6 V: absorption, 3.600 V a cell"
+    assert reason(pack.charge, "cvl") == "CVL 57.6 V: absorption, 3.600 V a cell"
 
 
 def test_trip_limits():
@@ -98,7 +99,7 @@ def test_trip_limits():
     pack.data[L.SET_PEAK_DISCHARGE] = 50_000
     charge = pack.settled()
     assert (charge.ccl_ma, charge.dcl_ma) == (54_000, 45_000)
-    assert charge.reason("dcl") == "DCL 45.0 A: 90 % of the BMS's trip limit"
+    assert reason(charge, "dcl") == "DCL 45.0 A: 90 % of the BMS's trip limit"
     pack.data[L.SET_PEAK_DISCHARGE] = 0
     assert pack.run().dcl_ma == 54_000
 
@@ -107,7 +108,7 @@ def test_own_limits():
     pack = Pack(3400, cvl_max_mv=55_000, ccl_max_ma=20_050, dcl_max_ma=30_000)
     charge = pack.run(1000)
     assert (charge.cvl_mv, charge.ccl_ma, charge.dcl_ma) == (55_000, 20_000, 30_000)
-    assert charge.reason("ccl") == "CCL 20.0 A: own limit 20.0 A"
+    assert reason(charge, "ccl") == "CCL 20.0 A: own limit 20.0 A"
 
 
 def test_real_dump_unit_of_14_cells():
@@ -154,7 +155,10 @@ def test_highest_cell_stops_charging_20_mV_below_cut_off():
         pack.cells(3400, {7: highest})
         charge = pack.settled()
         assert charge.ccl_ma == ccl if ccl is not None else 0 < charge.ccl_ma < 90_000, highest
-    assert charge.reason("ccl") == "CCL %d.%d A: cell 7 at 3.600 V" % (charge.ccl_ma // 1000, charge.ccl_ma // 100 % 10)
+    assert reason(charge, "ccl") == "CCL %d.%d A: cell 7 at 3.600 V" % (
+        charge.ccl_ma // 1000,
+        charge.ccl_ma // 100 % 10,
+    )
 
 
 def test_hysteresis_of_the_highest_cell():
@@ -183,7 +187,7 @@ def test_lowest_cell():
     assert charge.dcl_ma == 135_000
     pack.cells(3150, {3: 2900})
     assert pack.run().dcl_ma == 0 and charge.ccl_ma == 90_000
-    assert charge.reason("dcl") == "DCL 0.0 A: cell 3 at 2.900 V"
+    assert reason(charge, "dcl") == "DCL 0.0 A: cell 3 at 2.900 V"
     pack.cells(3150, {3: 2999})
     assert pack.run().dcl_ma == 0
     pack.cells(3150, {3: 3000})
@@ -210,7 +214,7 @@ def test_ccl_rises_slowly_and_falls_at_once():
     assert pack.run().ccl_ma == 0
     pack.cells(3300)
     assert pack.run().ccl_ma <= 4500
-    assert pack.charge.reason("ccl").startswith("CCL 4.5 A: rising to 90.0 A")
+    assert reason(pack.charge, "ccl").startswith("CCL 4.5 A: rising to 90.0 A")
 
 
 def test_start_goes_on_with_the_current_that_flows():
@@ -228,7 +232,7 @@ def test_steering_by_the_highest_cell_while_charging():
     pack.cells(3560, {7: 3640})  # 20 mV above its own limit of 3620
     charge = pack.run()
     assert charge.cvl_mv == (16 * 3560 + 80 - 16 * 20) // 100 * 100
-    assert charge.reason("cvl") == "CVL 56.7 V: cell 7 at 3.640 V"
+    assert reason(charge, "cvl") == "CVL 56.7 V: cell 7 at 3.640 V"
 
 
 def test_resting_pack_is_not_discharged_to_a_lower_cvl():
@@ -250,7 +254,7 @@ def test_absorption_ends_by_tail_and_spread_then_float_then_rebulk():
     pack.data[L.CURRENT] = 1500
     charge = pack.run(59)
     pack.run(5)
-    assert charge.state == C.ABSORPTION and charge.reason("cvl").endswith("falling to 54.0 V")
+    assert charge.state == C.ABSORPTION and reason(charge, "cvl").endswith("falling to 54.0 V")
     last = charge.cvl_mv
     for _ in range(60):  # planned steps downwards as well: 20 s
         cvl = pack.run(20).cvl_mv
@@ -269,9 +273,9 @@ def test_absorption_ends_by_time():
     pack.cells(3590, {7: 3610})
     pack.data[L.CURRENT] = 5000
     charge = pack.run(3590)
-    assert not charge.reason("cvl").endswith("falling to 54.0 V")
+    assert not reason(charge, "cvl").endswith("falling to 54.0 V")
     pack.run(30)
-    assert charge.reason("cvl").endswith("falling to 54.0 V")
+    assert reason(charge, "cvl").endswith("falling to 54.0 V")
 
 
 def test_rebulk_by_voltage_when_soc_is_stuck():
@@ -310,7 +314,7 @@ def test_stale_rows():
     pack.clock.advance(1)
     charge.update()
     assert (charge.state, charge.cvl_mv, charge.ccl_ma, charge.dcl_ma) == (C.STALE, 54_000, 0, 135_000)
-    assert charge.reason("ccl") == "CCL 0.0 A: no good poll for 5 s"
+    assert reason(charge, "ccl") == "CCL 0.0 A: no good poll for 5 s"
     pack.clock.advance(5000)
     charge.update()
     assert (charge.ccl_ma, charge.dcl_ma, charge.ready) == (0, 0, True)
@@ -332,7 +336,7 @@ def test_settings_age():
             charge.update()
         assert (charge.ccl_ma, charge.dcl_ma) == (ccl, dcl)
     assert charge.alerts & C.ALERT_SETTINGS_OLD
-    assert charge.reason("dcl") == "DCL 0.0 A: BMS settings not re-read for 20 min"
+    assert reason(charge, "dcl") == "DCL 0.0 A: BMS settings not re-read for 20 min"
 
 
 def test_absent_is_not_zero():
@@ -342,7 +346,7 @@ def test_absent_is_not_zero():
         pack.data[field] = ABSENT
         charge = pack.run()
         assert (charge.cvl_mv, charge.ccl_ma, charge.dcl_ma) == (cvl, 0, 0), field
-        assert "absent" in charge.reason("ccl") or "not measured" in charge.reason("ccl")
+        assert "absent" in reason(charge, "ccl") or "not measured" in reason(charge, "ccl")
 
 
 def test_settings_out_of_order():
@@ -359,6 +363,6 @@ def test_every_text_can_be_built():
     for why in range(len(reasons.TEXTS)):
         for at, arg in ((0, 0), (2, -35), (16, 3471)):
             at = min(at, 2) if "{sensor}" in reasons.TEXTS[why] else at
-            charge._currents.ccl.set(0, why, at, max(arg, 0) if why == 10 else arg)
-            text = charge.reason("ccl")
+            charge.currents.ccl.set(0, why, at, max(arg, 0) if why == 10 else arg)
+            text = reason(charge, "ccl")
             assert "{" not in text, text

@@ -5,6 +5,7 @@ import sys
 from firmware import lazy
 from firmware import live as L
 from firmware.can import charge as C
+from firmware.can.reasons import reason
 from tests.unit.help import raises
 from firmware.live import ABSENT
 from tests.unit.test_charge import Pack
@@ -28,7 +29,7 @@ def test_cold_by_the_coldest_external_sensor():
     assert limits(temperatures(-50, 100, 150)) == (90_000, 135_000)  # the internal one is not asked
     pack = temperatures(200, 150, -50)
     assert limits(pack) == (0, 135_000)
-    assert pack.charge.reason("ccl") == "CCL 0.0 A: EXT2 at -5.0 C, cold"
+    assert reason(pack.charge, "ccl") == "CCL 0.0 A: EXT2 at -5.0 C, cold"
 
 
 def test_cold_has_hysteresis():
@@ -79,7 +80,7 @@ def test_sensor_gone():
     pack.data[L.TEMP_EXT2] = ABSENT
     assert limits(pack, 1) == (14_000, 67_500)
     assert pack.charge.alerts == C.ALERT_SENSOR
-    assert pack.charge.reason("dcl") == "DCL 67.5 A: temperature sensor EXT2 lost or not plausible"
+    assert reason(pack.charge, "dcl") == "DCL 67.5 A: temperature sensor EXT2 lost or not plausible"
     pack.run(4000, 4)
     assert limits(pack) == (14_000, 67_500)  # stays so while it is gone
     pack.data[L.TEMP_EXT2] = 240
@@ -140,9 +141,9 @@ def test_fault_without_a_cause():
         pack = fault(faults, warnings)
         assert (pack.charge.ccl_ma, pack.charge.dcl_ma) == (0, 0)
         assert pack.charge.state == C.FAULT and pack.charge.cvl_mv >= 54_000
-        assert pack.charge.reason("ccl") == "CCL 0.0 A: BMS fault without a known cause"
+        assert reason(pack.charge, "ccl") == "CCL 0.0 A: BMS fault without a known cause"
     pack = fault(1 << 3)
-    assert pack.charge.reason("ccl") == "CCL 0.0 A: BMS fault 0x03"
+    assert reason(pack.charge, "ccl") == "CCL 0.0 A: BMS fault 0x03"
 
 
 def test_fault_ends():
