@@ -255,8 +255,13 @@ class Poller:
         result = await self._link.request(self._tx_events, frames.EVENTS, -1)
         events = self._events
         data = self._live.data
+        fresh = -1
         if result > 0:
-            fresh = events.update(self._link.frame, result, anew)
+            try:
+                fresh = events.update(self._link.frame, result, anew)
+            except (MemoryError, OSError, ImportError):  # no room for what puts them in order: as if not read
+                result = 0
+        if fresh >= 0:
             if status and status != fields.FAULT:
                 events.not_fault()
             data[fields.FAULTS] = events.faults

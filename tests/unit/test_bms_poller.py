@@ -4,6 +4,7 @@ import asyncio
 import gc
 
 from firmware import bus as topics
+from firmware import lazy
 from firmware import live as fields
 from firmware.bms.bms import Bms
 from firmware.bus import Bus
@@ -180,6 +181,34 @@ async def test_implausible_polls_are_no_polls():
         assert rig.live.polls <= polls + 2
 
     await rig.run(script())
+
+
+async def test_what_cannot_be_loaded_stops_nothing():
+    """No heap or no flash for the texts and for the order of events: polls are refused and taken as ever."""
+    real, asked = lazy.once, []
+
+    def once(name):
+        asked.append(name)
+        raise (MemoryError, ImportError, OSError)[len(asked) % 3]("no room")
+
+    rig = Rig()
+    rig.port.registers[50] = 0x10
+    rig.port.events = [entry(100, 0x61), entry(200, 0x03)]
+    lazy.once = once
+
+    async def script():
+        await rig.until(lambda: rig.bms.counters.implausible > 3)
+        assert rig.bms.reason == "not plausible" and not rig.live.polls
+        rig.port.registers[50] = 0x97
+        await rig.until(lambda: rig.live.qualified)
+        assert rig.live.data[fields.FAULTS] == fields.ABSENT and "bms.order" in asked
+        lazy.once = real
+        await rig.until(lambda: rig.live.data[fields.FAULTS] != fields.ABSENT)
+
+    try:
+        await rig.run(script())
+    finally:
+        lazy.once = real
 
 
 async def test_one_bad_poll_starts_the_row_again():
