@@ -119,7 +119,7 @@ def merged():
 
 
 @functools.lru_cache(1)
-def _finished(key):
+def finished(key):
     """What `merged` gives with the names of MicroPython, the same for every chip. `key`: of fresh.inputs."""
     sources, names = merged()
     return rename(sources, names), names
@@ -128,7 +128,7 @@ def _finished(key):
 def compile_firmware(compiler, slot, key):
     """All of firmware/ below `slot`: Python with constants put in, names shortened and modules merged; data files as they are."""
     sizes = {}
-    sources, names = _finished(key)
+    sources, names = finished(key)
     for path, source in sources.items():
         place = f"{names[path].replace('.', '/')}.mpy" if "." in names[path] else f"{names[path]}/__init__.mpy"
         if not source.strip() or place.startswith(compiler.chip.left_out):

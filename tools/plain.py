@@ -10,8 +10,9 @@ def _is_code(decorator):
     return isinstance(decorator, ast.Attribute) and decorator.attr in _CODE
 
 
-def plain(source):
+def plain(source, hollow=False):
     """`source` without `@micropython.viper`; an argument that viper takes as a pointer becomes one in the first statements.
+    `hollow`: the functions do nothing, to weigh a module without them.
 
     The casts `ptr8`, `ptr16`, `ptr32` and `uint` stay: the interpreter has to have them as builtins (tools/wasm_prelude.py).
     """
@@ -26,4 +27,6 @@ def plain(source):
             if isinstance(arg.annotation, ast.Name) and arg.annotation.id in _POINTERS
         ]
         node.body[:0] = ast.parse("\n".join(casts)).body
+        if hollow:
+            node.body = [ast.Pass()]
     return ast.unparse(ast.fix_missing_locations(tree)) + "\n"

@@ -5,8 +5,9 @@ its .mpy, bytes of heap) and for what the parts take when they are made. Needs `
 playwright brings along.
 
 The table of names is reckoned as a board's, which has those of tools/rom_names.txt in its flash. What differs from a board:
-floats of 64 bits; viper functions are bytecode, 2 KB of it (on a board their machine code lies beside the heap);
-no sockets (tools/wasm_prelude.py). It collects garbage only between two calls from JavaScript.
+floats of 64 bits; no sockets (tools/wasm_prelude.py); viper functions are bytecode. A board puts their machine code beside its
+heap (esp_native_code_commit: heap_caps_malloc with MALLOC_CAP_EXEC), so what they take here is weighed and taken off.
+It collects garbage only between two calls from JavaScript.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pathlib import Path
 from tools import build as builder
 from tools import fresh
 from tools.chips import CHIPS
+from tools.plain import plain
 from tools.processes import ROOT
 
 PORT = ROOT / ".venv" / "npm" / "@micropython" / "micropython-webassembly-pyscript" / "micropython.mjs"
@@ -118,6 +120,21 @@ def application():
     return files
 
 
+def hollow(files):
+    """`files` with viper functions that do nothing."""
+    sources, names = builder.finished(fresh.inputs(builder.find_mpy_cross()))
+    slot = ROOT / "build" / "wasm-hollow"
+    compiler = builder.Compiler(CHIPS["wasm"], ROOT / "build" / ".wasm-hollow.json")
+    result = dict(files)
+    for path, source in sources.items():
+        if builder.VIPER.search(source):
+            place = f"{names[path].replace('.', '/')}.mpy"
+            compiler.compile(plain(source, hollow=True), slot / place, names[path], 3)
+            result[f"/slot/{place}"] = slot / place
+    compiler.finish()
+    return result
+
+
 def figures(printed):
     """The bytes that USED printed."""
     return [int(text.split()[1]) for text in printed if text.startswith("used")]
@@ -133,16 +150,24 @@ def names_table(printed):
 
 def weigh(files, names):
     """Bytes of heap: ({module: bytes}, {what is made: bytes}, of everything together)."""
-    steps = list(START)
-    for step in [*(f"import {name}" for name in names), *STEPS.values()]:
-        steps += [step, COLLECT, USED]
-    printed = run(files, steps)
+    imports = [f"import {name}" for name in names]
+
+    def taken_by(files, what):
+        steps = list(START)
+        for step in what:
+            steps += [step, COLLECT, USED]
+        return run(files, steps)
+
+    printed = taken_by(files, [*imports, *STEPS.values()])
     used = figures(printed)
+    empty = figures(taken_by(hollow(files), imports))
+    viper = used[len(names)] - used[0] - (empty[-1] - empty[0])
     taken = [after - before for before, after in zip(used, used[1:])]
     made = dict(zip(STEPS, taken[len(names) :]))
     table, count = names_table(printed)
     made[f"table of {count} names"] = table
-    return dict(zip(names, taken)), made, used[-1] - used[0] + table
+    made["viper functions, beside a board's heap"] = -viper
+    return dict(zip(names, taken)), made, used[-1] - used[0] + table - viper
 
 
 def optional_parts(files):
