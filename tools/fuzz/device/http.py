@@ -7,12 +7,13 @@ from tools.fuzz.device.common import Request, stream_of, in_hex
 
 def http():
     """First byte: how many bytes come at a time. The rest is all that the client says: through reader, Web and every handler."""
+    from firmware.http.door import Door
     from firmware.http.server import Server
     from tests.unit.http_parts import Parts
 
     parts = Parts()
     parts.bms = None  # as in safe mode: without the two wires
-    server = Server(parts)
+    server = Server(parts, Door(parts))
 
     def run(case):
         stream = stream_of(parts.board, case[1:], case[0] * 4 + 1)
