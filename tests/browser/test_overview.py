@@ -70,7 +70,9 @@ def test_silence_of_the_bms_is_shown_within_seven_seconds(alone, open_page):
     print(f"silence shown after {took:.2f} s")
     assert took < 7
     assert "old" in page.inner_text("#link") and page.inner_text(".soc .value") == before  # still there, but grey
-    assert float(page.evaluate("getComputedStyle(document.querySelector('.ring')).opacity")) <= 1
+    colour = "getComputedStyle(document.querySelector('%s')).color"
+    assert page.evaluate(colour % ".soc .value") == page.evaluate(colour % ".quiet")
+    assert axe(page) == ""  # grey, and still to be read
     wait_for(lambda: page.inner_text(".soc .status") == "BMS silent", 5)
     wait_for(lambda: page.locator(".alertlist li").first.inner_text() != "None", 15, "the alert")
     shot(page, "overview-silent")

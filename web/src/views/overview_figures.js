@@ -26,7 +26,8 @@ export function figures(ctx) {
       flags.replaceChildren(...active.map((name) => h("span", { class: "badge", dataset: { tone: "bad" } }, t("protection." + name))));
     }
   }
-  function state({ battery }) {
+  function state({ battery, bms }) {
+    if (!bms.connected) return; // the last ones stay, grey as the others
     text(values.temp1, number(battery.temperature_external1_c, 1, "°C"));
     text(values.temp2, number(battery.temperature_external2_c, 1, "°C"));
     text(values.tempint, number(battery.temperature_internal_c, 1, "°C"));
