@@ -451,6 +451,17 @@ def other_paths():
                 ),
             )
         },
+        "/api/mqtt/test": {
+            "post": operation(
+                "Try MQTT settings without storing them",
+                obj(
+                    success=BOOL, verified=BOOL, error=STR,
+                    stage=words("config", "dns", "tcp", "tls", "mqtt", "credentials", "ok"),
+                ),
+                body=mqtt_body,
+                about="Names as in POST /api/mqtt/config; an empty object tries what is stored. Needs the admin password.",
+            )
+        },
         "/api/ota": {
             "get": operation(
                 "The slots, and how far an update is",

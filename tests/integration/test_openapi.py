@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.integration import reference
 from tools import openapi
+from tools.build import ROOT
 
 DOCUMENT = json.loads(openapi.TARGET.read_text(encoding="utf-8"))
 # A password that nobody knows would lock schemathesis out of everything else; only a real bundle is a good upload
@@ -25,6 +26,16 @@ def test_every_endpoint_of_the_reference_is_in_it():
         operation = DOCUMENT["paths"][path][endpoint.method.lower()]
         for status in endpoint.responses:
             assert status in operation["responses"] or status >= "400", (str(endpoint), status)
+
+
+def test_every_endpoint_of_the_gateway_is_in_it():
+    there = {f"{method.upper()} {path}" for path, operations in DOCUMENT["paths"].items() for method in operations}
+    found = set()
+    for source in (ROOT / "firmware" / "http").glob("*.py"):
+        if source.name != "api.py":  # its examples
+            text = source.read_text()
+            found.update(re.findall(r'"((?:GET|POST|DELETE) /(?:api/|metrics)[\w/*-]*(?:\.json)?)"', text))
+    assert {name.replace("/*", "/{id}") for name in found} == there
 
 
 def absent(running):
