@@ -113,7 +113,7 @@ def remove_strays(slot, parts):
 def merged():
     """({path: source}, {path: name}) of firmware/ in one directory, constants put in, private names shortened, modules merged."""
     sources = inline_tree(ROOT / "firmware", ROOT)
-    del sources[rescue.PATH]  # lies beside the slots
+    sources = {path: text for path, text in sources.items() if path.parent != rescue.FOLDER}  # lies beside the slots
     sources, names = flatten(sources, {path: module_name(path, ROOT) for path in sources})
     return bundle(minify(sources, names, apply), names), names
 

@@ -48,7 +48,7 @@ def loaded(path):
 
 
 def may_touch_hardware(inside):
-    return inside.parts[0] in ("board", "net", "rescue.py") or (
+    return inside.parts[0] in ("board", "net", "rescue") or (
         inside.parts[0] == "can" and inside.stem.startswith("twai")
     )
 

@@ -1,4 +1,4 @@
-"""firmware/rescue.py and boot.py with what a board has (tests/stand_ins); the page runs in integration/test_slots.py."""
+"""firmware/rescue/ and boot.py with what a board has (tests/stand_ins); the page runs in integration/test_slots.py."""
 
 import binascii
 import hashlib
@@ -137,7 +137,7 @@ def test_forms_that_are_none():
         (_HEAD + b"abc\r\n--XX--\r\n", "multipart/form-data"),
         (_HEAD + b"abc\r\n--XX--\r\n", "application/json"),
     ):
-        raises(rescue._Refused, _file, text, 64, kind)
+        raises(rescue.Refused, _file, text, 64, kind)
 
 
 # -- power cut at every write of an update by the rescue page ------------------------------------------------------------

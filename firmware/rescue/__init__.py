@@ -13,13 +13,12 @@ import socket
 import sys
 import time
 from micropython import const
+from firmware.rescue.form import HEAD_MAX, PIECE, Body, Refused, file_of_form
 from firmware.system.archive import BundleError
 from firmware.system.bundle import check, empty, unpack, verify
 
 _IDLE_S = const(600)  # without a request: the next start looks at the slots again
 _CLIENT_S = const(15)
-_PIECE = const(1024)
-_HEAD_MAX = const(4096)
 _UPLOAD_MAX = const(4194304)
 _ENOSPC = const(28)
 # chip, word whose bit 19 is the clock of the CAN controller, the controller's mode register
@@ -46,10 +45,6 @@ _REASONS = {
     413: "Payload Too Large",
     503: "Service Unavailable",
 }
-
-
-class _Refused(Exception):
-    """An answer that is an error: status, code, text."""
 
 
 class Host:
@@ -112,51 +107,6 @@ class Esp32:
         machine.reset()
 
 
-class Body:
-    """The rest of a request: `size` bytes, of which `begun` came with the head."""
-
-    def __init__(self, client, begun, size):
-        self._client, self._begun, self._left = client, begun[:size], size
-
-    def read(self):
-        """The next piece, b"" at the end."""
-        piece = self._begun
-        self._begun = b""
-        if not piece and self._left:
-            piece = self._client.recv(min(_PIECE, self._left))
-        self._left -= len(piece)
-        return piece
-
-
-def file_of_form(body, kind, take):
-    """Gives each piece of the file `firmware` in a multipart form to `take`. `kind`: the content type. Raises _Refused."""
-    _, found, boundary = kind.partition("boundary=")
-    if not kind.startswith("multipart/form-data") or not found:
-        raise _Refused(400, "INVALID_FORM", "expected multipart/form-data")
-    marker = b"\r\n--" + boundary.split(";")[0].strip().strip('"').encode()
-    text = b"\r\n"
-    while b"\r\n\r\n" not in text:
-        piece = body.read()
-        if not piece or len(text) > _HEAD_MAX:
-            raise _Refused(400, "INVALID_FORM", "no form with a file")
-        text += piece
-    head, _, text = text.partition(b"\r\n\r\n")
-    if not head.startswith(marker) or b'name="firmware"' not in head:
-        raise _Refused(400, "INVALID_FIELD", "expected the field firmware")
-    keep = len(marker)
-    while (at := text.find(marker)) < 0:
-        if len(text) > keep:
-            take(text[:-keep])
-            text = text[-keep:]
-        piece = body.read()
-        if not piece:
-            raise _Refused(400, "INVALID_FORM", "the upload is cut off")
-        text += piece
-    take(text[:at])
-    while body.read():  # an answer amid the upload would get lost
-        pass
-
-
 class Rescue:
     """`faults`: {slot: what is wrong with it}; `target`: the one that is replaced."""
 
@@ -188,8 +138,8 @@ class Rescue:
     def _answer(self, client):
         text = b""
         while b"\r\n\r\n" not in text:
-            piece = client.recv(_PIECE)
-            if not piece or len(text) > _HEAD_MAX:
+            piece = client.recv(PIECE)
+            if not piece or len(text) > HEAD_MAX:
                 return
             text += piece
         head, _, begun = text.partition(b"\r\n\r\n")
@@ -201,7 +151,7 @@ class Rescue:
             fields[name.strip().lower()] = value.strip()
         try:
             status, answer = 200, self._handle(method, path, fields, client, begun)
-        except _Refused as error:
+        except Refused as error:
             status, answer = error.args[0], {"error": "Refused", "code": error.args[1], "details": error.args[2]}
         if path == "/" or "text/html" in fields.get("accept", ""):
             kind, answer = "text/html; charset=UTF-8", self._page("" if path == "/" else json.dumps(answer))
@@ -218,30 +168,30 @@ class Rescue:
         return _PAGE % ("<p><b>%s</b>" % _plain(message) if message else "", faults)
 
     def _handle(self, method, path, fields, client, begun):
-        """The answer as an object. Raises _Refused."""
+        """The answer as an object. Raises Refused."""
         if method in ("GET", "HEAD"):
             if path in ("/", "/api/status", "/api/system/info", "/api/ota"):
                 return {"rescue": True, "faults": self._faults}
-            raise _Refused(404, "NOT_FOUND", "only the rescue page is left")
+            raise Refused(404, "NOT_FOUND", "only the rescue page is left")
         if method != "POST" or path != "/api/ota":
-            raise _Refused(404, "NOT_FOUND", "only the rescue page is left")
+            raise Refused(404, "NOT_FOUND", "only the rescue page is left")
         origin = fields.get("origin", "")
         if origin and origin.split("://")[-1] != fields.get("host"):
-            raise _Refused(403, "FORBIDDEN_ORIGIN", "another page has sent this")
+            raise Refused(403, "FORBIDDEN_ORIGIN", "another page has sent this")
         size = fields.get("content-length", "")
         if not size.isdigit():
-            raise _Refused(400, "INVALID_FORM", "no Content-Length")
+            raise Refused(400, "INVALID_FORM", "no Content-Length")
         if int(size) > _UPLOAD_MAX:
-            raise _Refused(413, "PAYLOAD_TOO_LARGE", "more than %d bytes" % _UPLOAD_MAX)
+            raise Refused(413, "PAYLOAD_TOO_LARGE", "more than %d bytes" % _UPLOAD_MAX)
         if fields.get("expect"):
             _send(client, b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             return self._update(Body(client, begun, int(size)), fields.get("content-type", ""))
         except BundleError as error:
-            raise _Refused(400, error.code, str(error))
+            raise Refused(400, error.code, str(error))
         except OSError as error:
             if error.errno == _ENOSPC:
-                raise _Refused(413, "PAYLOAD_TOO_LARGE", "the flash is full")
+                raise Refused(413, "PAYLOAD_TOO_LARGE", "the flash is full")
             raise
 
     # -- update --------------------------------------------------------------------------------------------------------
