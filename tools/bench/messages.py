@@ -12,6 +12,7 @@ import json
 from firmware import bus as topics
 from firmware.history.history import History
 from firmware.http import telemetry
+from firmware.http.door import Door
 from firmware.http.server import Server
 from tests.unit.http_parts import Parts
 
@@ -69,7 +70,7 @@ async def main():
         parts.board.advance(1000)
         parts.live.good_poll()
         parts.bus.publish(topics.POLL)
-    server = Server(parts)
+    server = Server(parts, Door(parts))
 
     async def message():
         telemetry.frame(parts.live, parts.board)
