@@ -241,7 +241,10 @@ async def test_implausible_settings():
         await rig.until(lambda: rig.live.qualified)
         rig.port.registers[301] = 2800  # behind our back, found when they are read again
         rig.bms._poller.settings_changed()
+        await rig.until(lambda: "316 < 301" in rig.bms.reason)
+        polls = rig.live.polls
         await rig.until(lambda: not rig.live.qualified)
+        assert rig.live.polls == polls, "a poll counted although the settings are refused"
         assert rig.live.data[fields.SET_EMPTY] == 3000
         rig.port.registers[301] = 3000
         await rig.until(lambda: rig.live.qualified)

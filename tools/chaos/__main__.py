@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import sys
 import threading
@@ -89,7 +90,8 @@ def chaos(only=None, pairs=10, kill=200, seed=0, say=print):
     names = list(only or ROWS)
     jobs = [(name,) for name in names]
     alone = [name for name in ROWS if ROWS[name].takes != GATEWAY and "silence" not in name]
-    jobs += [tuple(draw.sample(alone, 2)) for _ in range(pairs)]
+    possible = [pair for pair in itertools.combinations(alone, 2) if not all(ROWS[name].files for name in pair)]
+    jobs += [tuple(draw.sample(pair, 2)) for pair in draw.choices(possible, k=pairs)]
     failed, world = 0, None
     try:
         for job in [*jobs, *([("kills",)] if kill else [])]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 import socket
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from tests.integration.parts import wait_for
 from tests.integration.test_http_hostile import malformed
+from tests.integration.test_update import application, complete, upload
 
 POLLS, FRAMES, GATEWAY = "polls", "frames", "gateway"  # what a fault may take away
 
@@ -26,6 +28,7 @@ class Row:
     hold: float = 6
     takes: str = ""  # one of the above: then `check` alone says what is promised
     check: Callable | None = None
+    files: bool = False  # lets nothing be written, or has to write: not together with another such
 
 
 # -- UART --
@@ -141,6 +144,49 @@ def _disk_good(world):
     assert world.gateway.http("/api/config").json["charge"]["rebulk_soc"] == world.before
 
 
+def _room(world, size):
+    """No file of the gateway can become longer than `size` bytes: a write that would fails there, as on a full disk."""
+    hard = resource.prlimit(world.gateway.child.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(world.gateway.child.pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
+
+
+def _disk_full(world):
+    """Neither settings nor an update find room: both are refused with their reason."""
+    world.before = world.gateway.http("/api/config").json["charge"]["rebulk_soc"]
+    _room(world, 0)
+    reply = world.gateway.http("/api/config", "POST", {"charge_rebulk_soc": 60 + (world.before - 59) % 30})
+    assert reply.status == 500 and reply.json["code"] == "STORAGE_ERROR", reply.body
+    _room(world, 65536)
+    try:
+        reply = upload(world.gateway, application("3.0.0"))
+        assert reply.status in (413, 500) and reply.json["code"] in ("PAYLOAD_TOO_LARGE", "FLASH_ERROR"), reply.body
+    finally:
+        _room(world, 0)
+
+
+def _disk_free(world):
+    _room(world, None)
+    assert world.gateway.http("/api/config").json["charge"]["rebulk_soc"] == world.before
+    state = world.gateway.http("/api/ota").json
+    assert complete(world.parts.root / state["running"]), state
+    assert not list(world.parts.root.glob("*.new")), "what came of the update is still there"
+
+
+def _history_full(world):
+    """A restart writes the history and the counters; they find no room, and it restarts all the same."""
+    child = world.gateway.child
+    _room(world, 0)
+    assert world.gateway.http("/api/system/restart", "POST", {"target": "gateway", "delay_ms": 100}).status == 200
+    wait_for(lambda: child.exit_code() is not None, 15, "the restart with a full disk")
+    assert child.exit_code() == 42, child.exit_code()
+    assert any("history: not written" in line for line in child.lines), child.lines[-20:]
+    began = time.monotonic()
+    world.start_gateway()
+    wait_for(lambda: world.limits(began), 8, "0x351 after a restart with a full disk")
+    reply = world.gateway.http("/api/history/files")
+    assert reply.status == 200, reply.body
+
+
 def _killed(world):
     world.kill()
     began = time.monotonic()
@@ -160,7 +206,8 @@ ROWS = [
     _can("error", takes=FRAMES, sent=0x351, count=5), _can("mute", sent=0x351), _can("partial", sent=0x351),
     _can("slow_read", 4, FRAMES, sent=0x351), _can("garbage", sent=0x351), _can("disconnect", takes=FRAMES, sent=0x351),
     Row("http_strangers", _strangers), Row("http_half_open", _half_open, _close),
-    Row("mqtt_silent_broker", _broker_gone, _broker_end),
-    Row("disk_bad", _disk_bad, _disk_good), Row("gateway_killed", _killed, takes=GATEWAY),
+    Row("mqtt_silent_broker", _broker_gone, _broker_end, files=True),
+    Row("disk_bad", _disk_bad, _disk_good, files=True), Row("disk_full", _disk_full, _disk_free, files=True),
+    Row("history_full", _history_full, takes=GATEWAY, files=True), Row("gateway_killed", _killed, takes=GATEWAY),
 ]  # fmt: skip
 ROWS = {row.name: row for row in ROWS}

@@ -106,6 +106,7 @@ def rows(result, days):
         sent - sum(missed.values()) == counts["good"],
     )
     yield "fast requests, all requests", f"{result['polls']}, {result['requests']}", "", True
+    yield "registers of the BMS written", str(result["written"]), "", True
     yield (
         "faults drawn, kills, restarts",
         f"{sum(result['faults'].values())}, {result['kills']}, {result['restarts']}",

@@ -101,7 +101,9 @@ class Checks:
     def line(self, text):
         """Each line of the log."""
         level, _, rest = text.partition(" ")
-        if rest.startswith("bms: register"):  # it knows that settings cannot be, however bad the line was
+        if rest.startswith(
+            ("bms: register 3", "bms: registers 3")
+        ):  # it knows that settings cannot be, however bad the line was
             self.sim.ledger.refused = True
         for word in NEVER:
             if word in rest and not self.sim.allows(rest):
@@ -126,14 +128,13 @@ class Checks:
         if app.bus.errors:
             self.bad("a subscriber failed: %r" % app.bus.last_error)
             app.bus.errors = 0
-        port, sim = self.sim.port, self.sim
+        sim = self.sim
         age = sim.waits.now - (self.last_limits or sim.waits.now)
         if sim.waits.now - sim.calm_since > 60_000 and age > 2_000:
             self.bad("no 0x351 for %d ms with nothing wrong: %s" % (age, app.bms.reason))
         c = app.bms.counters
-        if not 0 <= c.polls - c.good <= c.timeouts + c.implausible + c.nacks + c.opened + port.breaks + 1:
-            self.bad("polls %d, good %d, timeouts %d, implausible %d, nacks %d" %
-                     (c.polls, c.good, c.timeouts, c.implausible, c.nacks))  # fmt: skip
+        if c.polls < c.good:  # which of the others should have counted, ledger.py says
+            self.bad("polls %d, good %d" % (c.polls, c.good))
         if app.live.polls != c.good:
             self.bad("live counts %d polls, the BMS part %d" % (app.live.polls, c.good))
 

@@ -1,6 +1,7 @@
 """Who talks to the gateway: a broker, somebody who asks over HTTP, dashboards on a WebSocket, clients that hang. MicroPython."""
 
 import asyncio
+import binascii
 import json
 import random
 import struct
@@ -13,12 +14,15 @@ _PARSED_MAX = 16_384
 BROKER = ("10.0.0.2", 1883)
 PATHS = (
     "/api/status", "/api/status", "/api/status", "/api/system/info", "/api/system/logs", "/api/metrics/runtime",
-    "/api/event-bus/metrics", "/api/system/tasks", "/api/system/modules", "/api/can/status", "/api/can/limits", "/api/config",
-    "/api/registers", "/api/alerts/active", "/api/alerts/history", "/api/alerts/statistics", "/api/history",
-    "/api/history?limit=50", "/api/history/archives", "/api/energy", "/api/mqtt/status", "/api/mqtt/config", "/metrics",
-    "/api/alerts/config", "/api/nothing/here",
+    "/api/event-bus/metrics", "/api/system/tasks", "/api/can/status", "/api/can/limits", "/api/config", "/api/registers",
+    "/api/alerts/active", "/api/alerts/history", "/api/alerts/statistics", "/api/history", "/api/history?limit=50",
+    "/api/history?resolution=1m&limit=200&step=5", "/api/history/files", "/api/history/archive?file=quarters&limit=100",
+    "/api/history/download?resolution=15m&limit=100", "/api/energy", "/api/mqtt/status", "/api/mqtt/config", "/metrics",
+    "/api/alerts/config", "/api/auth/status", "/api/auth/check", "/api/config/schema", "/api/config/backup", "/api/ota",
+    "/api/openapi.json", "/api/nothing/here",
 )  # fmt: skip
 SOCKETS = ("/ws/telemetry", "/ws/events", "/ws/uart", "/ws/can", "/ws/alerts", "/ws/page")
+_PASSWORD = "soak soak soak"
 _KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 
 
@@ -170,6 +174,7 @@ class Clients:
         self.wrong = []
         self.messages = 0  # of WebSockets
         self.lost = 0  # requests that got no answer
+        self._login = ""  # the header, once there is a password
 
     def connect(self):
         """A Wire to the gateway, or None."""
@@ -182,13 +187,22 @@ class Clients:
             pass
         return Wire(pipe) if pipe.peer else None
 
+    async def set_password(self):
+        """The first thing that somebody does; from then on every request is an admin's."""
+        while not self._login:
+            await asyncio.sleep(10)
+            answer = await self.ask("/api/auth/password", "POST", json.dumps({"password": _PASSWORD}).encode())
+            if answer and answer[0] == 200:
+                text = binascii.b2a_base64(b"admin:" + _PASSWORD.encode()).decode().strip()
+                self._login = "Authorization: Basic %s\r\n" % text
+
     async def ask(self, path, method="GET", body=b""):
         """(status, body), or None where nothing came."""
         wire = self.connect()
         if not wire:
             self.lost += 1
             return None
-        head = "%s %s HTTP/1.1\r\nHost: 10.0.0.1\r\n" % (method, path)
+        head = "%s %s HTTP/1.1\r\nHost: 10.0.0.1\r\n%s" % (method, path, self._login)
         if body:
             head += "Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
         reply = b""

@@ -271,6 +271,7 @@ class Sim:
 
     async def ask(self):
         """Somebody looks at the gateway now and then."""
+        await self.clients.set_password()
         while True:
             await asyncio.sleep(random.randrange(20, 180))
             await self.clients.ask(random.choice(people.PATHS))

@@ -7,9 +7,9 @@ import asyncio
 import random
 
 from tools.soak.clock import outside
+from tools.soak.ends import LINE
 
 _MEAN_PAUSE_S = 900
-_LINE = ("crc", "lost", "short", "nack", "double", "text", "noise", "implausible")
 _CAUSES = (0x02, 0x03, 0x05, 0x06, 0x04)
 _ENDS = {0x02: 0x7B, 0x03: 0x79, 0x05: 0x77, 0x06: 0x76, 0x04: 0x73}  # firmware/bms/events.py: _ENDED
 
@@ -26,7 +26,7 @@ async def bms_silent(sim):
 
 
 async def bms_line(sim):
-    for name in _LINE:
+    for name in LINE:
         if random.random() < 0.35:
             sim.port.rates[name] = random.choice((0.02, 0.1, 0.4))
     await asyncio.sleep(_long_tail(10, 900))
@@ -177,7 +177,7 @@ async def register_written(sim):
         body = '{"address": 315, "value": %d}' % value
         for _ in range(200):
             answer = await sim.clients.ask("/api/registers", "POST", body.encode())
-            if answer and answer[0] in (200, 401, 403):
+            if answer and answer[0] in (200, 400, 401, 403):
                 sim.written += answer[0] == 200
                 break
             await asyncio.sleep(20)
