@@ -10,7 +10,35 @@ from firmware import lazy
 from microdot import Response
 from microdot.microdot import HTTPException
 
-_JSON = {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+# Status, reason, further headers
+_HEAD = (
+    b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%s"
+    b"Connection: close\r\n\r\n"
+)
+
+
+class Json(Response):
+    """A JSON answer: `body` as bytes or in pieces, `headers` besides those that each has. Its head is one text, made at once."""
+
+    is_head = False
+
+    def __init__(self, body, status=200, headers=None):
+        self.body = body
+        self.status_code = status
+        self.headers = headers
+
+    def head(self):
+        status, more = self.status_code, ""
+        if isinstance(self.body, bytes):
+            more = "Content-Length: %d\r\n" % len(self.body)
+        if self.headers:
+            more += lines(self.headers)
+        return _HEAD % (status, "OK" if status == 200 else lazy.once("http.errors").reason(status), more)
+
+
+def lines(headers):
+    """`headers` as they are sent, each with its end of line."""
+    return "".join("%s: %s\r\n" % pair for pair in headers.items())
 
 
 class ApiError(HTTPException):
@@ -28,28 +56,16 @@ class ApiError(HTTPException):
         return reply(body, self.status_code, self.headers)
 
 
-def _response(body, status, more):
-    headers = dict(_JSON)
-    if more:
-        headers.update(more)
-    return Response(body, status, headers, "OK" if status == 200 else lazy.once("http.errors").reason(status))
-
-
 def reply(body, status=200, headers=None):
     """A small JSON answer (under 1 KB)."""
-    return _response(json.dumps(body).encode(), status, headers)
+    return Json(json.dumps(body).encode(), status, headers)
 
 
 def stream(body, status=200, headers=None):
     """A JSON answer of any size, made piece by piece; lists in it may be generators."""
     from firmware.http.json_stream import pieces
 
-    return _response(pieces(body), status, headers)
-
-
-def pieces_of_json(text):
-    """A JSON answer whose text comes in pieces from the generator `text`."""
-    return _response(text, 200, None)
+    return Json(pieces(body), status, headers)
 
 
 def guarded(handler):

@@ -39,8 +39,11 @@ class Auth:
             self._login = Login(self._parts, self._door)
         return self._login
 
-    async def check(self, request, guarded=False):
-        """Runs before each handler; raises ApiError 401, 403 or 429. `guarded`: needs a password to be set at all."""
+    def check(self, request, guarded=False):
+        """Runs before each handler; raises ApiError 401, 403 or 429. `guarded`: needs a password to be set at all.
+
+        Gives what is to be awaited where a password is asked for, which takes its time, else None.
+        """
         changes = guarded or request.method not in _SAFE
         if changes or request.path.startswith("/ws/"):
             lazy.once("http.origin").check(request.headers, self._config)
@@ -48,4 +51,5 @@ class Auth:
             if guarded:
                 raise ApiError(403, "PASSWORD_REQUIRED", "Forbidden", "set an admin password first")
         elif changes or self._config.get("auth.protect_reads"):
-            await self.login().check(request)
+            return self.login().check(request)
+        return None

@@ -15,7 +15,7 @@ async def read_body(request, limit=BODY_MAX, too_long=413):
     if request.content_length > limit:
         code = "PAYLOAD_TOO_LARGE" if too_long == 413 else "BAD_REQUEST"
         raise ApiError(too_long, code, "Body too long", "at most %d bytes" % limit)
-    if request.headers.get("Expect"):
+    if request.headers.get("expect"):
         await connection.awrite(b"HTTP/1.1 100 Continue\r\n\r\n")
         await connection.flush()
     body = await connection.read(request.content_length)

@@ -2,7 +2,7 @@
 
 from micropython import const
 from firmware.config.config import ConfigError
-from firmware.http.api import ApiError, guarded, pieces_of_json, reply, stream
+from firmware.http.api import ApiError, Json, guarded, reply, stream
 from firmware.http.body import int_arg, read_json
 
 _BODY_MAX = const(8192)
@@ -35,10 +35,10 @@ def register(app, parts):
     config = parts.config
 
     async def get_config(request):
-        return pieces_of_json(config.pieces())
+        return Json(config.pieces())
 
     async def get_schema(request):
-        return pieces_of_json(config.schema())
+        return Json(config.schema())
 
     async def post_config(request):
         return saved(parts, config.update, await read_json(request, _BODY_MAX))

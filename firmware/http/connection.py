@@ -8,11 +8,10 @@ import errno
 from asyncio import core
 from micropython import const
 
-_RECEIVE = const(512)  # bytes a read
-_COLLECT = const(1024)  # small writes are sent together in pieces of this size
+_RECEIVE = const(512)  # bytes of the body that are read at a time
+_BUFFER = const(1024)  # heads are read into, and small writes collected in, buffers of this size
 _POOL_MAX = const(2)
 _WRITE_MS = const(5_000)  # one piece must leave in this time
-_LINE_MAX = const(1024)
 
 
 class TooLong(Exception):
@@ -22,26 +21,28 @@ class TooLong(Exception):
 class Connection:
     """`sock` does not block. Serves Microdot as both of its streams (`read`, `awrite`)."""
 
-    def __init__(self, sock, peer, clock, pool):
+    # Not in __init__: MicroPython makes the table of an object's attributes anew whenever one more does not fit
+    task = None
+    unread = 0  # bytes of the body that were announced and not read
+    session = None  # a coroutine that takes over when the request is dealt with: a WebSocket
+    beat = None  # its keep-alive: called by the server now and then
+    buffer = None  # only while the head is read or something is collected: an idle connection holds none
+    _in = b""
+    _at = 0
+    _out = 0
+
+    def __init__(self, sock, peer, clock, pool, ms=0):
+        """`ms`: as for `allow`."""
         self.peer = peer  # address of the client without its port
-        self.task = None
-        self.unread = 0  # bytes of the body that were announced and not read
-        self.heard = 0  # ticks of the last bytes received
-        self.session = None  # a coroutine that takes over when the request is dealt with: a WebSocket
-        self.beat = None  # its keep-alive: called by the server now and then
         self._pool = pool  # buffers that nobody uses now, shared by all connections
-        self._buffer = None  # only while something is collected: an idle WebSocket holds none
         self._sock = sock
         self._clock = clock
-        self._in = b""
-        self._at = 0
-        self._out = 0
-        self.allow(0)
+        self.allow(ms)
 
     def allow(self, ms, total_ms=0):
         """What happens next may last `ms`; all writing together at most `total_ms` (0: no such limit)."""
         now = self._clock.ticks_ms()
-        self.heard = now
+        self.heard = now  # ticks of the last bytes received
         self.deadline = self._clock.ticks_add(now, ms) if ms else None
         self._end = self._clock.ticks_add(now, total_ms) if total_ms else None
 
@@ -50,6 +51,45 @@ class Connection:
         return self.deadline is not None and self._clock.ticks_diff(now, self.deadline) > 0
 
     # -- reading -----------------------------------------------------------------------------------------------------
+
+    async def more(self, start, end):
+        """Read into `buffer`, behind its bytes `start` to `end`, which go to its front. Gives the number of bytes that are in it
+        then, 0 at the end of the stream. Raises TooLong when it is full.
+
+        At first it does not wait: the request has come with the connection as a rule. Later it always does, so that a flood of
+        bytes does not hold the loop.
+        """
+        buffer = self.buffer
+        count = end - start
+        if count == _BUFFER:
+            raise TooLong
+        if buffer:
+            buffer[:count] = buffer[start:end]
+            yield core._io_queue.queue_read(self._sock)
+        while True:
+            buffer = self._taken()
+            size = self._sock.readinto(memoryview(buffer)[count:])
+            if size is not None:
+                return size and count + size
+            if not count:
+                self._release()
+            yield core._io_queue.queue_read(self._sock)
+
+    def rest(self, start, end):
+        """The head ends here: bytes `start` to `end` of the buffer belong to the body."""
+        if start < end:
+            self._in = bytes(self.buffer[start:end])
+        self._release()
+
+    def _taken(self):
+        if not self.buffer:
+            self.buffer = self._pool.pop() if self._pool else bytearray(_BUFFER)
+        return self.buffer
+
+    def _release(self):
+        buffer, self.buffer = self.buffer, None
+        if buffer and len(self._pool) < _POOL_MAX:
+            self._pool.append(buffer)
 
     async def receive(self):
         """Some more bytes behind those not yet read; False at the end of the stream."""
@@ -67,19 +107,6 @@ class Connection:
         self._at = 0
         self.heard = self._clock.ticks_ms()
         return True
-
-    async def line(self):
-        """The next line without its end, None at the end of the stream. Raises TooLong."""
-        while True:
-            end = self._in.find(b"\n", self._at)
-            if end - self._at > _LINE_MAX or (end < 0 and len(self._in) - self._at > _LINE_MAX):
-                raise TooLong
-            if end >= 0:
-                line = self._in[self._at : end]
-                self._at = end + 1
-                return line[:-1] if line.endswith(b"\r") else line
-            if not await self.receive():
-                return None
 
     async def read(self, count=_RECEIVE):
         """Up to `count` bytes of the body, never more than was announced; fewer only at its end."""
@@ -105,38 +132,49 @@ class Connection:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
+    def put(self, data):
+        """Collect `data`; False, and nothing done, where it does not fit."""
+        end = self._out + len(data)
+        if end > _BUFFER:
+            return False
+        self._taken()[self._out : end] = data
+        self._out = end
+        return True
+
     async def awrite(self, data):
         """Send `data` soon: small pieces are collected until `flush`."""
-        size = len(data)
-        if self._out + size > _COLLECT:
+        if not self.put(data):
             await self.flush()
-        if size >= _COLLECT:
-            await self._send(memoryview(data))
-        elif size:
-            if self._buffer is None:
-                self._buffer = self._pool.pop() if self._pool else bytearray(_COLLECT)
-            self._buffer[self._out : self._out + size] = data
-            self._out += size
+            if not self.put(data):
+                await self._send(memoryview(data))
 
     async def flush(self):
+        left = self.end()
+        await (left or core.sleep_ms(0))  # others have their turn
+
+    def end(self):
+        """Send what was collected. Gives what is to be awaited where it does not leave at once, else None."""
         size, self._out = self._out, 0
         if size:
-            buffer, self._buffer = self._buffer, None
-            await self._send(memoryview(buffer)[:size])
-            if len(self._pool) < _POOL_MAX:
-                self._pool.append(buffer)
+            data = memoryview(self.buffer)[:size]
+            sent = self._sock.write(data) or 0
+            if sent < size:
+                return self._send(data, sent)
+            self._release()
+        return None
 
-    async def _send(self, data):
+    async def _send(self, data, sent=0):
+        """What is left of `data` behind the first `sent` bytes."""
         clock = self._clock
         now = clock.ticks_ms()
         if self._end is not None and clock.ticks_diff(now, self._end) > 0:
             raise OSError(errno.ETIMEDOUT)
         before, self.deadline = self.deadline, clock.ticks_add(now, _WRITE_MS)
-        sent = 0
         while sent < len(data):
             yield core._io_queue.queue_write(self._sock)
             sent += self._sock.write(data[sent:]) or 0
         self.deadline = before
+        self._release()
 
     async def linger(self, count):
         """Read and forget up to `count` bytes, so that closing does not tear our answer out of the network."""
@@ -147,4 +185,5 @@ class Connection:
             self._at = len(self._in)
 
     def close(self):
+        self._release()
         self._sock.close()

@@ -8,7 +8,7 @@ import json
 from micropython import const
 from microdot import Response
 from firmware import lazy
-from firmware.http.api import ApiError, pieces_of_json, reply
+from firmware.http.api import ApiError, Json, reply
 from firmware.http.body import int_arg
 
 _LIMIT_MAX = const(1_000_000)
@@ -17,31 +17,8 @@ _FILES = (("minutes", "1m"), ("quarters", "15m"))
 _CSV = {"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-class Pieces:
-    """An answer from a generator of texts; where it yields None others may run."""
-
-    def __init__(self, texts):
-        self._texts = texts
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        while True:
-            try:
-                text = next(self._texts)
-            except StopIteration:
-                raise StopAsyncIteration
-            if text is not None:
-                return text
-            await asyncio.sleep_ms(0)
-
-    def close(self):
-        self._texts.close()
-
-
 def _as_json(reader, head, names, samples):
-    """The texts of the answer: `head` (a dict) with `samples` and `returned` added."""
+    """The texts of the answer, None where others may run: `head` (a dict) with `samples` and `returned` added."""
     yield json.dumps(head)[:-1] + ',"samples":['
     count = 0
     # one text a sample: one that grows name by name costs 3 KB of garbage each
@@ -138,7 +115,7 @@ def register(app, parts):
         head["total"] = total
         head["resolution"] = resolution
         head["interval_ms"], head["capacity"] = reader.shape(history, resolution)
-        return pieces_of_json(Pieces(_as_json(reader, head, names, samples)))
+        return Json(_as_json(reader, head, names, samples))
 
     async def get_history(request):
         return await answer(request, _choice(request, "resolution", ("live", "1m", "15m")), {})
@@ -169,7 +146,7 @@ def register(app, parts):
         _, names, samples = await find(request, resolution, False)
         headers = dict(_CSV)
         headers["Content-Disposition"] = 'attachment; filename="history-%s.csv"' % resolution
-        return Response(Pieces(_as_csv(reader, names, samples)), 200, headers, "OK")
+        return Response(_as_csv(reader, names, samples), 200, headers, "OK")
 
     async def get_energy(request):
         if parts.energy is None:

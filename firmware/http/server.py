@@ -8,7 +8,7 @@ import gc
 from asyncio import core
 from micropython import const
 from microdot import Response
-from firmware.http.api import ApiError
+from firmware.http.api import ApiError, Json, lines
 from firmware.http.connection import Connection
 from firmware.http.request import read_request
 from firmware.http.web import Web
@@ -67,8 +67,7 @@ class Server:
             self._open(sock, address)
 
     def _open(self, sock, address):
-        connection = Connection(sock, _peer(address), self._clock, self._buffers)
-        connection.allow(_REQUEST_MS)
+        connection = Connection(sock, _peer(address), self._clock, self._buffers, _REQUEST_MS)
         self._connections.append(connection)
         self._idle = 0
         connection.task = asyncio.create_task(self._serve(connection))
@@ -120,7 +119,7 @@ class Server:
     async def _answer(self, connection):
         failed = False
         try:
-            request = await read_request(self.web, connection)
+            request = await read_request(connection)
             if request is None:
                 return
             connection.allow(_HANDLE_MS, _HANDLE_MS)
@@ -142,31 +141,34 @@ class Server:
 
 
 async def _write(connection, response):
-    """What `Response.write` does, but as HTTP/1.1 (WebSocket clients accept no other refusal) and with one write for the head."""
-    response.complete()
-    lines = ["HTTP/1.1 %d %s" % (response.status_code, response.reason or "Error")]
-    for name, value in response.headers.items():
-        lines.append("%s: %s" % (name, value))
-    lines.append("Connection: close\r\n\r\n")
-    await connection.awrite("\r\n".join(lines).encode())
+    """What `Response.write` does, but as HTTP/1.1 (WebSocket clients accept no other refusal) and in one write if it fits."""
+    await connection.awrite(response.head() if isinstance(response, Json) else _head(response))
     if not response.is_head:
         await _write_body(connection, response.body)
-    await connection.flush()
+    left = connection.end()
+    if left:
+        await left
+
+
+def _head(response):
+    response.complete()
+    first = "HTTP/1.1 %d %s\r\n" % (response.status_code, response.reason or "Error")
+    return (first + lines(response.headers) + "Connection: close\r\n\r\n").encode()
 
 
 async def _write_body(connection, body):
-    """`body`: bytes, a file, or an iterator that gives pieces of text."""
+    """`body`: bytes, a file, or a generator of texts; where that yields None others may run."""
     if isinstance(body, bytes):
         await connection.awrite(body)
     elif hasattr(body, "read"):
         while piece := body.read(_FILE_PIECE):
             await connection.awrite(piece)
-    elif hasattr(body, "__anext__"):
-        async for piece in body:
-            await connection.awrite(piece.encode())
     else:
         for piece in body:
-            await connection.awrite(piece.encode())
+            if piece is None:
+                await asyncio.sleep_ms(0)
+            elif not connection.put(piece.encode()):
+                await connection.awrite(piece.encode())
 
 
 def _peer(address):

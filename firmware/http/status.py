@@ -1,16 +1,15 @@
 """GET /api/status, /api/metrics/runtime and /api/event-bus/metrics."""
 
+import json
+from asyncio import core
 from firmware import live as field
-from firmware.http.api import reply
-from firmware.http.battery import measured
+from firmware.http.api import Json, reply
+from firmware.http.battery import measured, word
 
-
-def battery(live):
-    """The `battery` object of the status; everything but `status` is None while disconnected."""
-    values = dict(measured(live))
-    values["cells_count"] = live.get(field.CELL_COUNT) if live.connected() else None
-    values["status"] = live.status()
-    return values
+_FORM = (
+    b'{"uptime_ms":%d,"free_heap":%d,"min_heap":%d,"task_count":%d,"wifi":%s,"mqtt":%s,"battery":{%s,"cells_count":%s,'
+    b'"status":"%s"},"age_ms":%d,"bms_reason":%s,"password_set":%s}'
+)
 
 
 def mqtt_state(parts):
@@ -22,27 +21,71 @@ def mqtt_state(parts):
     return {"connected": status["connected"], "broker": status["broker"]}
 
 
-def register(app, parts):
-    board = parts.board
+def task_states(tasks):
+    """[(name, state)]: Running (asks right now), Ready (waits for its turn), Blocked (waits for time
+    or data), Suspended (waits for its restart, or could not start). A task that has ended is left out."""
+    states = []
+    for entry in tasks.entries:
+        task = entry.task
+        if entry.waiting or entry.failed:
+            state = "Suspended"
+        elif task is core.cur_task:
+            state = "Running"
+        elif task.done():
+            continue
+        else:  # in the run queue, and its time has come?
+            due = task.data is None and core.ticks_diff(core.ticks(), task.ph_key) >= 0
+            state = "Ready" if due else "Blocked"
+        states.append((entry.name, state))
+    return states
 
-    async def get_status(request):
-        return reply(
-            {
-                "uptime_ms": board.uptime_ms(),
-                "free_heap": app.heap_free(),
-                "min_heap": board.heap_min(),
-                "task_count": len(parts.tasks.list()),
-                "wifi": board.network(),
-                "mqtt": mqtt_state(parts),
-                "battery": battery(parts.live),
-                "age_ms": parts.live.age_ms(),
-                "bms_reason": parts.bms.reason if parts.bms else "safe mode: " + parts.safe_mode,
-                "password_set": app.auth.password_set,
-            }
+
+def _task_count(tasks):
+    """How many `task_states` has."""
+    count = 0
+    for entry in tasks.entries:
+        if entry.waiting or entry.failed or not entry.task.done():
+            count += 1
+    return count
+
+
+class _Text:
+    """JSON of what seldom changes, made again when it has."""
+
+    value = None
+
+    def of(self, value):
+        if value != self.value:
+            self.value, self.text = value, json.dumps(value)
+        return self.text
+
+
+def register(app, parts):
+    board, live = parts.board, parts.live
+    wifi, mqtt, reason = _Text(), _Text(), _Text()
+
+    def status():
+        connected = live.connected()
+        return _FORM % (
+            board.uptime_ms(),
+            app.heap_free(),
+            board.heap_min(),
+            _task_count(parts.tasks),
+            wifi.of(board.network()),
+            mqtt.of(mqtt_state(parts)),
+            measured(live, connected),
+            word(live.get(field.CELL_COUNT) if connected else None),
+            live.status(),
+            live.age_ms(),
+            reason.of(parts.bms.reason if parts.bms else "safe mode: " + parts.safe_mode),
+            word(app.auth.password_set),
         )
 
+    async def get_status(request):
+        return Json(status())
+
     async def get_runtime(request):
-        states = [state for _, state in parts.tasks.list()]
+        states = [state for _, state in task_states(parts.tasks)]
         return reply(
             {
                 "uptime_s": board.uptime_ms() // 1000,

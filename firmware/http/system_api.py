@@ -26,7 +26,7 @@ def register(app, parts):
             {
                 "tasks": (
                     {"name": name, "state": state, "priority": 0, "stack_high_water_mark": 0}
-                    for name, state in parts.tasks.list()
+                    for name, state in lazy.once("http.status").task_states(parts.tasks)
                 )
             }
         )

@@ -4,7 +4,7 @@ import asyncio
 from micropython import const
 from firmware import live as field
 from firmware.http import ws
-from firmware.http.battery import measured
+from firmware.http.battery import measured, word
 
 _PERIOD_MS = const(1000)
 _SIZE = const(1200)  # about the bytes of a message with 16 cells
@@ -49,19 +49,10 @@ def _by_thresholds(live):
     )
 
 
-def _word(value):
-    """What `%s` writes as the JSON of a number, a bool or None."""
-    if value is None:
-        return "null"
-    if value is True:
-        return "true"
-    return "false" if value is False else value
-
-
 def _members(pairs):
     """JSON of each (name, value), as it follows others in an object."""
     for name, value in pairs:
-        yield b',"%s":%s' % (name, _word(value))
+        yield b',"%s":%s' % (name, word(value))
 
 
 def _cells(live):
@@ -69,7 +60,7 @@ def _cells(live):
     balancing = live.get(field.BALANCING) or 0
     form = b'{"index":%d,"voltage_mv":%s,"balancing":%s}'
     for i in range(live.get(field.CELL_COUNT) or 0):
-        yield form % (i, _word(live.get(field.CELL + i)), _word(balancing >> i & 1 == 1))
+        yield form % (i, word(live.get(field.CELL + i)), word(balancing >> i & 1 == 1))
         form = b',{"index":%d,"voltage_mv":%s,"balancing":%s}'
 
 
@@ -77,10 +68,11 @@ def pieces(live, board):
     """The telemetry message as pieces of JSON. Everything is null, and `cells` empty, while disconnected."""
     head = b'{"type":"battery_data","timestamp_ms":%d,"age_ms":%d,"status":"%s"'
     yield head % (board.epoch_ms(), live.age_ms(), live.status())
-    yield from _members(measured(live))
+    yield b","
+    yield measured(live, live.connected())
     limits = b',"cvl_mv":%s,"ccl_ma":%s,"dcl_ma":%s,"protection":{"ov":%s'
     ov, *others = protection(live)
-    yield limits % (_word(live.get(field.CVL)), _word(live.get(field.CCL)), _word(live.get(field.DCL)), _word(ov))
+    yield limits % (word(live.get(field.CVL)), word(live.get(field.CCL)), word(live.get(field.DCL)), word(ov))
     yield from _members(zip(_OTHER_PROTECTIONS, others))
     yield b'},"cells":['
     if live.connected():

@@ -32,7 +32,7 @@ class Tasks:
         self._clock = clock
         self._log = log
         self._on_crash = on_crash
-        self._tasks = []
+        self.entries = []  # what http/status.py shows of them
         self._since = core.ticks()  # start of the books of `cpu_percent`
         self._idle_ms = 0  # since then
         self._busy_percent = 0
@@ -43,7 +43,7 @@ class Tasks:
     def start(self, name, function, required=False):
         """Run `await function()` for ever. Required: while it is dead the watchdog is not fed."""
         entry = _Task(name, function, required)
-        self._tasks.append(entry)
+        self.entries.append(entry)
         entry.task = asyncio.create_task(self._keep(entry))
 
     async def _keep(self, entry):
@@ -79,34 +79,16 @@ class Tasks:
 
     def healthy(self):
         """True while every required task runs (or cannot start, which a restart would not mend)."""
-        for entry in self._tasks:  # noqa: SIM110  (a generator costs more)
+        for entry in self.entries:  # noqa: SIM110  (a generator costs more)
             if entry.required and not entry.failed and (entry.waiting or entry.task.done()):
                 return False
         return True
 
     def problems(self):
         """[(name, why)] of the tasks that could not start."""
-        return [(entry.name, entry.failed) for entry in self._tasks if entry.failed]
+        return [(entry.name, entry.failed) for entry in self.entries if entry.failed]
 
     # -- what the API shows ------------------------------------------------------------------------------------------
-
-    def list(self):
-        """[(name, state)]: Running (asks right now), Ready (waits for its turn), Blocked (waits for time
-        or data), Suspended (waits for its restart, or could not start). A task that has ended is left out."""
-        states = []
-        for entry in self._tasks:
-            task = entry.task
-            if entry.waiting or entry.failed:
-                state = "Suspended"
-            elif task is core.cur_task:
-                state = "Running"
-            elif task.done():
-                continue
-            else:  # in the run queue, and its time has come?
-                due = task.data is None and core.ticks_diff(core.ticks(), task.ph_key) >= 0
-                state = "Ready" if due else "Blocked"
-            states.append((entry.name, state))
-        return states
 
     def cpu_percent(self):
         """Share of the time between the last two calls of `measure` in which the loop did not wait, in percent."""

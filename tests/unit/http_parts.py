@@ -62,9 +62,24 @@ class FakeBoard(FakeClock):
         return {"chip": "host", "firmware": "x", "reset_cause": "POWER_ON", "partitions": [], "mac": "020000000001"}
 
 
+class FakeTask:
+    """An entry of `Tasks.entries`, and its task: one that waits."""
+
+    waiting = False
+    failed = ""
+    data = True
+
+    def __init__(self, name):
+        self.name = name
+        self.task = self
+
+    def done(self):
+        return False
+
+
 class FakeTasks:
-    def list(self):
-        return [("bms", "Blocked"), ("http", "Running")]
+    def __init__(self):
+        self.entries = [FakeTask("bms"), FakeTask("http")]
 
     def cpu_percent(self):
         return 7

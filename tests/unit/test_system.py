@@ -1,4 +1,5 @@
 import asyncio
+from firmware.http.status import task_states
 from firmware.system import log as logs
 from firmware.system.log import Log
 from firmware.system.tasks import NotStartable, Tasks
@@ -57,10 +58,10 @@ async def test_dead_task_is_restarted_and_reported():
     await asyncio.sleep_ms(50)
     assert crashes == [("fragile", "once")]
     assert not tasks.healthy()
-    assert tasks.list() == [("fragile", "Suspended")]
+    assert task_states(tasks) == [("fragile", "Suspended")]
     await asyncio.sleep_ms(1200)
     assert len(runs) == 2 and tasks.healthy()
-    assert tasks.list() == [("fragile", "Blocked")]
+    assert task_states(tasks) == [("fragile", "Blocked")]
 
 
 async def test_part_that_cannot_start_is_reported_not_retried():

@@ -30,14 +30,16 @@ class Sock(io.IOBase):
         self._request = request
 
     def ioctl(self, request, argument):
-        return argument if request == _POLL else 0
+        return argument if request == _POLL else -1  # above all it has no file descriptor
 
     def setblocking(self, on):
         pass
 
-    def read(self, count):
-        data, self._request = self._request[:count], self._request[count:]
-        return data
+    def readinto(self, buffer):
+        size = min(len(buffer), len(self._request))
+        buffer[:size] = self._request[:size]
+        self._request = self._request[size:]
+        return size
 
     def write(self, data):
         return len(data)

@@ -120,7 +120,7 @@ class Checks:
     def minute(self):
         """The tasks live, the counters agree."""
         app = self.sim.app
-        for entry in app.tasks._tasks:
+        for entry in app.tasks.entries:
             if entry.failed or (entry.task.done() and entry.name != "update mode") or (entry.waiting and entry.crashes):
                 self.bad("task %s is dead: %s" % (entry.name, entry.failed))
         if not app.tasks.healthy():

@@ -1,6 +1,9 @@
 """What the targets share: hex for the answer, a case in pieces, a request of which it is the body."""
 
+import io
 from binascii import hexlify
+
+_POLL = 3  # request of `ioctl`
 
 
 def in_hex(data):
@@ -12,25 +15,37 @@ def chunks(data, size):
         yield data[at : at + size]
 
 
+class _Client(io.IOBase):
+    """A socket whose other end says `data` in pieces of `size`, and takes everything: `said`."""
+
+    def __init__(self, data, size):
+        self.rest, self.size, self.said = data, size, b""
+
+    def ioctl(self, request, argument):
+        return argument if request == _POLL else -1  # above all it has no file descriptor
+
+    def read(self, count):
+        count = min(count, self.size)
+        piece, self.rest = self.rest[:count], self.rest[count:]
+        return piece
+
+    def readinto(self, buffer):
+        piece = self.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def write(self, data):
+        self.said += bytes(data)
+        return len(data)
+
+
 def stream_of(clock, data, size):
-    """A Connection whose socket gives `data` in pieces and takes everything. `.said` is what was sent."""
+    """A Connection with a `_Client`, which is its attribute `client`."""
     from firmware.http.connection import Connection
 
-    class Stream(Connection):
-        said = b""
-
-        async def receive(self):
-            self._in = self._in[self._at :] + self.rest[:size]
-            self._at = 0
-            there = bool(self.rest)
-            self.rest = self.rest[size:]
-            return there
-
-        async def _send(self, data):
-            self.said += bytes(data)
-
-    stream = Stream(None, "10.0.0.9", clock, [])
-    stream.rest = data
+    client = _Client(data, size)
+    stream = Connection(client, "10.0.0.9", clock, [])
+    stream.client = client
     return stream
 
 

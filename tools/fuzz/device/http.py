@@ -27,7 +27,7 @@ def http():
         del parts.restarts[:]
         assert not told, told
         server.web.sweep()
-        return in_hex(stream.said[:200])
+        return in_hex(stream.client.said[:200])
 
     return run
 
