@@ -28,7 +28,7 @@ _PONG = const(10)
 # Topics of the client's queue besides those of the bus
 PONG = const(-1)  # answer to {"type": "ping"}
 FRAME = const(-3)  # a ready-made frame
-CLOSED = const(-4)
+_CLOSED = const(-4)
 
 
 class BadFrame(Exception):
@@ -121,6 +121,7 @@ class Client:
         self._page = page
         self._queue = None
         self._pinged = False
+        self._ended = None  # why, once the client has: payload of the frame that closes
 
     async def run(self, topics, size, opening, joined):
         """Until the client leaves, misbehaves or is too slow. See `serve`; `opening` is a frame to send first, or None."""
@@ -156,12 +157,12 @@ class Client:
         while True:
             payload = None  # nothing of the last message stays while this waits
             topic, payload = await self._queue.get()
-            if topic == FRAME:
-                await connection.awrite(payload)
-            elif topic == CLOSED:
-                await connection.awrite(frame(CLOSE, payload))
+            if self._ended is not None:  # whatever of the queue was dropped
+                await connection.awrite(frame(CLOSE, self._ended))
                 await connection.flush()
                 return
+            if topic == FRAME:
+                await connection.awrite(payload)
             else:
                 if topic == PONG:
                     # `dropped`: messages that this client was too slow for
@@ -207,7 +208,8 @@ class Client:
                     self._told(payload)
         except (OSError, BadFrame):
             pass
-        self._queue.put(CLOSED, reason)
+        self._ended = reason
+        self._queue.put(_CLOSED, None)
 
     def _told(self, payload):
         try:
