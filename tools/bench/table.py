@@ -14,9 +14,6 @@ KNOWN = {name: known.reason for name, known in budgets.KNOWN.items()} | {
     "resident heap, 64-bit port": _LARGER,
     "resident heap, 32-bit port": _LARGER,
     "of which data (what the parts make)": "objects, tasks and configuration are counted with the rings and buffers",
-    "requests of /api/status against a bare Microdot": (
-        "the bare one sends ready bytes; ours makes them anew, 12 KB of garbage: one and a half collections of the heap"
-    ),
 }
 
 
