@@ -113,6 +113,17 @@ class Subscriber:
             lambda: [p for p in self.on(topic) if match(p)] or None, seconds, f"{topic} of {self.messages}"
         )[0]
 
+    def settle(self, quiet=1, seconds=30):
+        """Wait until nothing has come for `quiet` seconds; gives the messages."""
+        deadline, count, since = time.monotonic() + seconds, -1, 0
+        while count < len(self.messages) or time.monotonic() - since < quiet:
+            now = time.monotonic()
+            assert now < deadline, f"messages go on coming for {seconds} s"
+            if count < len(self.messages):
+                count, since = len(self.messages), now
+            time.sleep(0.05)
+        return self.messages
+
     def json(self, topic, seconds=15):
         return json.loads(self.wait(topic, seconds))
 

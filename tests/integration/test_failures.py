@@ -44,7 +44,7 @@ def running(parts, **sim):
 def now(bus, can_id=0x351):
     """The data of the next frame that is sent from now on."""
     bus.drain()
-    return bus.wait(can_id, 3)
+    return bus.wait(can_id, 10)
 
 
 def end_faults(parts):

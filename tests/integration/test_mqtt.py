@@ -100,11 +100,9 @@ def test_settings_act_at_once(running, broker):
 def test_home_assistant(running, broker):
     sub = broker.sub("homeassistant/#", "ha2/#")
     wait_for(lambda: len(sub.messages) > 45, 10, "all entities")
-    time.sleep(1)
-    entities = {topic: json.loads(payload) for topic, _, _, payload in sub.messages if payload}
+    entities = {topic: json.loads(payload) for topic, _, _, payload in sub.settle() if payload}
     sub = broker.sub("homeassistant/#", "ha2/#")
-    time.sleep(0.5)
-    assert len(sub.messages) == len(entities) and all(retained for _, retained, *_ in sub.messages)
+    assert len(sub.settle()) == len(entities) and all(retained for _, retained, *_ in sub.messages)
     for topic, config in entities.items():
         home_assistant.check(topic, config)
     assert len({json.dumps(config["device"], sort_keys=True) for config in entities.values()}) == 1
@@ -131,8 +129,8 @@ def test_home_assistant(running, broker):
     wait_for(lambda: "ha2/sensor/gw-1/voltage_v/config" in [m[0] for m in sub.messages], 15)
     post(running, home_assistant={"enabled": False, "prefix": "homeassistant"})
     wait_for(lambda: state(running)["connected"], 10)
-    time.sleep(1)
-    assert not broker.sub("homeassistant/#", "ha2/#", options=("-W", "1")).messages  # nothing retained is left
+    sub.settle()
+    assert not broker.sub("homeassistant/#", "ha2/#").settle()  # nothing retained is left
 
 
 def test_commands(running, broker):
@@ -145,9 +143,15 @@ def test_commands(running, broker):
         return json.loads(sub.messages[before][3])
 
     rights = ("limits", "config", "registers", "restart_bms", "acknowledge")
+    seen = broker.sub("tinybms/status/availability", "tinybms/config")
+
+    def subscribed():
+        """A new connection has sent the configuration, as it does after its subscription."""
+        texts = [payload[:7] for *_, payload in seen.messages]
+        return "offline" in texts and texts[-1].startswith("{") and "online" in texts[texts.index("offline") :]
+
     post(running, commands=dict.fromkeys(rights, True), override_timeout_s=10)
-    wait_for(lambda: state(running)["connected"], 10)
-    time.sleep(0.5)
+    wait_for(subscribed, 15, "a new connection with its subscription")
     assert ask("restart_gateway") == {"command": "restart_gateway", "success": False, "error": "not allowed"}
     assert ask("nonsense")["error"] == "unknown command"
     assert ask("limits", {"ccl_ma": -5, "request_id": 7})["success"] is False

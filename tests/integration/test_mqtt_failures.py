@@ -196,6 +196,9 @@ def test_alerts_across_a_broker_restart(parts, running):
     sub = broker.sub("tinybms/alerts")
     expected = []
 
+    def active():
+        return [alert["alert_id"] for alert in running.http("/api/alerts/active").json["alerts"]]
+
     def alert(on):
         rule = {"soc_low_enabled": on, "soc_min_percent": 90, "debounce_sec": 0}
         assert running.http("/api/alerts/config", "POST", rule).status == 200
@@ -204,7 +207,7 @@ def test_alerts_across_a_broker_restart(parts, running):
             wait_for(lambda: running.http("/api/alerts/history").json["total"] > total, 10, "an alert")
             expected.append(running.http("/api/alerts/history?limit=1").json["alerts"][0]["alert_id"])
         else:
-            time.sleep(0.6)
+            wait_for(lambda: expected[-1] not in active(), 10, "the end of the alert")
 
     alert(True)
     alert(False)
@@ -220,6 +223,6 @@ def test_alerts_across_a_broker_restart(parts, running):
     sub = broker.sub("tinybms/alerts")
     connects(running, 20)
     wait_for(lambda: len(sub.on("tinybms/alerts")) >= 3, 10)
-    time.sleep(1)
+    sub.settle()
     seen = [json.loads(text)["alert_id"] for text in sub.on("tinybms/alerts")]
     assert seen == sorted(seen) and set(expected[1:]) <= set(seen), (expected, seen)
