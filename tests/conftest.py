@@ -17,11 +17,12 @@ TIMEOUT_S = 600  # against a hang: the longest file takes 20 s of a free process
 LONGEST = """
     integration/test_openapi integration/test_update integration/test_soak integration/test_run integration/test_chaos
     browser/test_leaks integration/test_kills browser/test_shell browser/test_overview integration/test_bench
-    integration/test_alerts browser/test_can_uart integration/test_history integration/test_http_hostile integration/test_fuzz
-    integration/test_auth integration/test_failures integration/test_slots integration/test_image integration/test_32bit browser/test_settings
-    browser/test_mqtt browser/test_alerts browser/test_history integration/test_build
-    integration/test_api_contract integration/test_charge_closed_loop integration/test_can_rows integration/test_mqtt_failures
-    unit/test_history_powercut unit/test_history integration/test_deploy integration/test_device integration/test_resident
+    integration/test_alerts browser/test_can_uart integration/test_history integration/test_http_hostile
+    integration/test_fuzz integration/test_auth integration/test_failures integration/test_slots integration/test_image
+    integration/test_32bit browser/test_settings browser/test_mqtt browser/test_alerts browser/test_history
+    integration/test_build integration/test_api_contract integration/test_charge_closed_loop integration/test_can_rows
+    integration/test_mqtt_failures unit/test_history_powercut unit/test_history integration/test_deploy
+    integration/test_device integration/test_resident
 """.split()
 
 if (
