@@ -1,4 +1,6 @@
+import asyncio
 import json
+from tests.unit.help import raises
 from tests.unit.http_parts import Gateway
 
 
@@ -72,6 +74,56 @@ async def test_malformed_requests_get_400():
             assert b'"code": "BAD_REQUEST"' in answer
         assert (await gateway.ask("GET", "/api/status"))[0] == 200
         assert not [line for line in gateway.parts.log.lines if line[0] == "error"]
+
+
+async def _in_pieces(gateway, data, size):
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    for at in range(0, len(data), size):
+        writer.write(data[at : at + size])
+        await writer.drain()
+        await asyncio.sleep_ms(1)
+    answer = await asyncio.wait_for(reader.read(-1), 5)
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def test_a_head_may_come_in_pieces_and_be_longer_than_a_buffer():
+    head = b"POST /api/config HTTP/1.1\r\nHOST:127.0.0.1\r\n"
+    long = head + b"".join(b"Cookie: %d=%s\r\n" % (i, b"a" * 700) for i in range(5))
+    tail = b"User-Agent: \xe9\nContent-Type:\tapplication/json \r\ncontent-LENGTH: 19\r\n\r\n" + b'{"mqtt_port": 1884}'
+    async with Gateway() as gateway:
+        for start, sizes in ((head, (1, 7, 1000)), (long, (333, 1024, 9999))):
+            for size in sizes:
+                gateway.parts.config.update({"mqtt_port": 1883})
+                answer = await _in_pieces(gateway, start + tail + b" ", size)
+                assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), (size, answer)
+                assert gateway.parts.config.get("mqtt.port") == 1884
+        for line in (b"A: " + b"a" * 1100, b"a" * 1100, b" a: b", b"a : b", b": b"):
+            answer = await _in_pieces(gateway, head + line + b"\r\n\r\n", 600)
+            assert answer.startswith(b"HTTP/1.1 400 "), (line, answer)
+        for cut in (0, 5, len(head), len(head) + 4):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write((head + tail)[:cut])
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        await asyncio.sleep_ms(100)
+        assert not gateway.server._connections and len(gateway.server._buffers) <= 2
+
+
+def test_the_headers_that_are_wanted_are_known_by_their_mark():
+    from firmware.http import request
+    from firmware.http.api import ApiError
+
+    for name in request._KEPT.split():
+        found = {}
+        line = name.upper().encode() + b": x"
+        if name == "transfer-encoding":
+            assert raises(ApiError, request._header, found, line, 0, len(line)).status_code == 400
+        else:
+            request._header(found, line, 0, len(line))
+            assert found == {name: "x"}
 
 
 async def test_foreign_pages_and_names_may_not_change_anything():
