@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 from tests.integration.parts import wait_for
 from tests.integration.conftest import host_build, parts, pytest_runtest_makereport, running  # noqa: F401
@@ -95,9 +95,18 @@ def shot(page, name, full=True):
 def until(page, expression, arg=None, seconds=15):
     """Wait until the JavaScript expression (or function of `arg`) is true in the page, and give its value.
 
-    page.wait_for_function would need `eval`, which the page's CSP forbids.
+    What it looks at may not be there yet. page.wait_for_function would need `eval`, which the page's CSP forbids.
     """
-    return wait_for(lambda: page.evaluate(expression, arg), seconds, expression)
+
+    def look():
+        try:
+            return page.evaluate(expression, arg)
+        except Error as error:
+            if "properties of null" in error.message or "properties of undefined" in error.message:
+                return False
+            raise
+
+    return wait_for(look, seconds, expression)
 
 
 def overflow(page):
