@@ -51,5 +51,5 @@ class Bms:
             line.cancel()
 
     def _on_config(self, topic, keys):
-        self._link.timeout_ms = self._config.get("uart.timeout_ms")
-        self._poller.interval_ms = self._config.get("uart.poll_interval_ms")
+        self._link.timeout_ms = self._config["uart.timeout_ms"]  # not `get`: the schema is there whenever this is asked
+        self._poller.interval_ms = self._config["uart.poll_interval_ms"]

@@ -73,7 +73,7 @@ def _controller(board, config):
     from firmware.can.twai_regs import MemRegs
 
     name = twai_chips.find(board.chip())
-    registers = MemRegs(name, config.get("can.tx_pin"), config.get("can.rx_pin"))
+    registers = MemRegs(name, config["can.tx_pin"], config["can.rx_pin"])
     registers.name = name
     registers.enable()
     return registers
@@ -81,13 +81,13 @@ def _controller(board, config):
 
 def uart(board, config):
     """The port of the BMS; nothing fails before it is opened."""
-    tx, rx = config.get("uart.tx_pin"), config.get("uart.rx_pin")
+    tx, rx = config["uart.tx_pin"], config["uart.rx_pin"]
     problem = board._refused.get("uart", "")
     uart = None
     if not problem:
         try:
             uart = machine.UART(
-                _UART_ID, config.get("uart.baudrate"), tx=tx, rx=rx, rxbuf=_RX_BUFFER, txbuf=_TX_BUFFER,
+                _UART_ID, config["uart.baudrate"], tx=tx, rx=rx, rxbuf=_RX_BUFFER, txbuf=_TX_BUFFER,
                 timeout=0, timeout_char=2,
             )  # fmt: skip
         except ValueError as error:  # a pin that this chip does not have
@@ -100,7 +100,7 @@ def can(board, config, log):
         raise ValueError(board._refused["can"])
     from firmware.can.twai import Twai
 
-    return Twai(board._regs, board, config.get("can.speed"), log=log, chip=board._regs.name)
+    return Twai(board._regs, board, config["can.speed"], log=log, chip=board._regs.name)
 
 
 def radio(board):

@@ -73,7 +73,7 @@ class Targets:
 
 
 class ChargeControl:
-    """`live` is a Live, `config` gives `get("charge.x")`, `clock` ticks. See the module's text."""
+    """`live` is a Live, `config` gives `["charge.x"]`, `clock` ticks. See the module's text."""
 
     def __init__(self, live, config, clock):
         self._live = live
@@ -82,6 +82,7 @@ class ChargeControl:
         self._ticks = clock.ticks_ms()
         self._targets = Targets()
         self._settings = array("i", bytes(4 * _SETTINGS))  # from which the targets were worked out
+        self._wishes = None  # of the configuration, for targets.py; None: to be asked for
         self._override = (0, 0, 0)
         self._sound = self._worked_out = False
         self._sensors = Sensors()
@@ -99,6 +100,7 @@ class ChargeControl:
 
     def configure(self):
         """Take `charge.*` of the configuration anew."""
+        self._wishes = None
         self._worked_out = False
 
     def override(self, cvl_mv, ccl_ma, dcl_ma):
@@ -151,7 +153,10 @@ class ChargeControl:
                 self._worked_out = False
         if not self._worked_out:
             # should it fail for want of memory, the next update tries again, and meanwhile the limits age
-            self._sound = lazy.once("can.targets").read(self._targets, data, self._config, self._override)
+            targets = lazy.once("can.targets")
+            if not self._wishes:
+                self._wishes = targets.wishes(self._config)
+            self._sound = targets.read(self._targets, data, self._wishes, self._override)
             self._worked_out = True
         return self._sound
 

@@ -51,7 +51,7 @@ def fill(buffer, data, config, log):
     """
 
     def setting(key):
-        text = config.get(key).strip()
+        text = config[key].strip()  # not `get`: asked for once
         if not own(text):
             log.warning("can", "%s: a foreign brand is not used" % key)
             text = ""

@@ -32,6 +32,10 @@ _CHEMISTRY = ("lfp", "nmc", "lto")
 _CAP = (3650, 4200, 2800)  # absorption of a chosen chemistry, mV a cell
 _SOURCE = ("auto", "external", "internal", "none")
 
+_WISHES = (
+    "temperature_source", "rebulk_soc", "absorption_max_min", "chemistry", "cvl_max_mv", "absorption_mv", "float_mv",
+    "ccl_max_ma", "dcl_max_ma", "tail_current_ma",
+)  # fmt: skip
 _NEEDED = (
     L.SET_FULL, L.SET_EMPTY, L.SET_CAPACITY, L.SET_CELLS, L.SET_OV, L.SET_UV, L.SET_DISCHARGE_OC, L.SET_CHARGE_OC,
     L.SET_HOT, L.SET_COLD,
@@ -43,8 +47,13 @@ def _stricter(one, two):
     return min(one, two) if one and two else one or two
 
 
-def read(targets, data, config, override):
-    """Fill in `targets` (charge.Targets) from `data` (live.data), `config` and `override`, limits of somebody else (CVL mV,
+def wishes(config):
+    """What the configuration asks for, for `read`: kept until it changes, as 64 bytes instead of ten keys and values."""
+    return tuple(config["charge." + name] for name in _WISHES)
+
+
+def read(targets, data, wishes, override):
+    """Fill in `targets` (charge.Targets) from `data` (live.data), `wishes` and `override`, limits of somebody else (CVL mV,
     CCL mA, DCL mA, 0 = none). False while a setting is absent or they are out of order.
     """
     for field in _NEEDED:
@@ -61,31 +70,32 @@ def read(targets, data, config, override):
     sound = targets.uv < targets.empty < full < targets.ov and 1 <= targets.cells <= L.CELLS_MAX
     if not sound or data[L.SET_CHARGE_OC] <= 0 or data[L.SET_DISCHARGE_OC] <= 0:
         return False
-    source = config.get("charge.temperature_source")
+    get = dict(zip(_WISHES, wishes)).get
+    source = get("temperature_source")
     targets.source = _SOURCE.index(source) if source in _SOURCE else sensors.AUTO
-    targets.rebulk = max(1, min(99, config.get("charge.rebulk_soc"))) * 100  # 0.01 %
-    targets.absorb_ms = max(1, min(1440, config.get("charge.absorption_max_min"))) * 60_000
-    _volts(targets, full, config.get, override[0])
-    _amps(targets, data, config.get, override[1], override[2])
+    targets.rebulk = max(1, min(99, get("rebulk_soc"))) * 100  # 0.01 %
+    targets.absorb_ms = max(1, min(1440, get("absorption_max_min"))) * 60_000
+    _volts(targets, full, get, override[0])
+    _amps(targets, data, get, override[1], override[2])
     return True
 
 
 def _volts(targets, full, get, cvl_other):
     kind = _LTO if full <= _LTO_MAX else _LFP if full <= _LFP_MAX else _NMC
     most = min(full, targets.ov - _OV_ROOM)
-    chemistry = get("charge.chemistry")
+    chemistry = get("chemistry")
     chosen = _CHEMISTRY.index(chemistry) if chemistry in _CHEMISTRY else -1
     targets.disagree = chosen >= 0 and (chosen != kind or full > _CAP[chosen])
     ceiling = min(targets.cells * most, _CVL_MAX)
-    cvl_max = _stricter(get("charge.cvl_max_mv"), cvl_other)
+    cvl_max = _stricter(get("cvl_max_mv"), cvl_other)
     if cvl_max:
         ceiling = min(ceiling, max(cvl_max, targets.cells * targets.empty))
     if chosen >= 0:
         kind = chosen
         most = min(most, _CAP[kind])
-    absorption = get("charge.absorption_mv")
+    absorption = get("absorption_mv")
     absorption = min(absorption, most) if absorption else most
-    floating = get("charge.float_mv")
+    floating = get("float_mv")
     if not floating:
         floating = min(3375, absorption - 50) if kind == _LFP else absorption - 100
     targets.float_mv = min(max(floating, targets.empty), absorption)
@@ -105,12 +115,12 @@ def _amps(targets, data, get, ccl_other, dcl_other):
     if peak != L.ABSENT and peak > 0:
         trip = min(trip, peak)
     dcl = min(trip, _AMPS_MAX) // 10 * 9
-    ccl_max = _stricter(get("charge.ccl_max_ma"), ccl_other)
-    dcl_max = _stricter(get("charge.dcl_max_ma"), dcl_other)
+    ccl_max = _stricter(get("ccl_max_ma"), ccl_other)
+    dcl_max = _stricter(get("dcl_max_ma"), dcl_other)
     targets.ccl_own = bool(ccl_max) and ccl_max < ccl
     targets.dcl_own = bool(dcl_max) and dcl_max < dcl
     targets.ccl = ccl_max if targets.ccl_own else ccl
     targets.dcl = dcl_max if targets.dcl_own else dcl
-    tail = get("charge.tail_current_ma") or data[L.SET_TAIL]
+    tail = get("tail_current_ma") or data[L.SET_TAIL]
     targets.tail = tail if tail != L.ABSENT else data[L.SET_CAPACITY] // 50
     targets.moving = max(100, min(1000, targets.tail // 2))  # from here on the pack counts as being charged
