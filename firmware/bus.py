@@ -5,7 +5,6 @@ queue holds what a slow part has not fetched yet and drops its oldest. A subscri
 never breaks the publisher or the others.
 """
 
-import asyncio
 from micropython import const
 from firmware import lazy
 
@@ -27,49 +26,9 @@ LOG = const(13)  # None: a line was logged
 TOPICS = const(14)
 
 
-class Queue:
-    """A bounded queue of (topic, payload), drop-oldest; one task may wait on it."""
-
-    def __init__(self, size):
-        self._items = [None] * size
-        self._head = 0
-        self._count = 0
-        self._ready = asyncio.Event()
-        self.dropped = 0
-
-    def __len__(self):
-        return self._count
-
-    def put(self, topic, payload):
-        size = len(self._items)
-        if self._count == size:
-            self._head = (self._head + 1) % size
-            self._count -= 1
-            self.dropped += 1
-        self._items[(self._head + self._count) % size] = (topic, payload)
-        self._count += 1
-        self._ready.set()
-
-    async def get(self):
-        """The oldest (topic, payload); waits while there is none."""
-        while not self._count:
-            self._ready.clear()
-            await self._ready.wait()
-        item = self._items[self._head]
-        self._items[self._head] = None
-        self._head = (self._head + 1) % len(self._items)
-        self._count -= 1
-        return item
-
-
-def _without(items, item):
-    left = list(items)
-    if item in left:
-        left.remove(item)
-    return tuple(left)
-
-
 class Bus:
+    """Beside the methods here `unsubscribe`, `queue`, `watch`, `close`, `new_queue`: see system/queues.py."""
+
     def __init__(self):
         self._direct = [()] * TOPICS  # functions; tuples, as most topics have few and an empty one costs nothing
         self._queues = [()] * TOPICS
@@ -85,30 +44,6 @@ class Bus:
         self._direct[topic] += (function,)
         self.subscriptions += 1
 
-    def unsubscribe(self, topic, function):
-        self._direct[topic] = _without(self._direct[topic], function)
-
-    def queue(self, topics, size=16):
-        """A Queue that gets what is published on any of `topics`; give it back with `close`."""
-        queue = Queue(size)
-        self._all_queues.append(queue)
-        self.subscriptions += 1
-        self.watch(queue, topics)
-        return queue
-
-    def watch(self, queue, topics):
-        """From now on `queue` gets what is published on `topics`, and nothing else."""
-        for topic in range(TOPICS):
-            others = _without(self._queues[topic], queue)
-            self._queues[topic] = others + (queue,) if topic in topics else others
-
-    def close(self, queue):
-        if queue not in self._all_queues:
-            return
-        self.watch(queue, ())
-        self._all_queues.remove(queue)
-        self._dropped_closed += queue.dropped
-
     def wants(self, topic):
         """True when anybody listens to `topic`."""
         return bool(self._direct[topic]) or bool(self._queues[topic])
@@ -123,6 +58,11 @@ class Bus:
                 self.last_error = error
         for queue in self._queues[topic]:
             queue.put(topic, payload)
+
+    def __getattr__(self, name):
+        """For those who come and go: `bus.queue(...)` is `queue(bus, ...)` of system/queues.py, loaded while there are queues."""
+        function = getattr(lazy.load("system.queues"), name)
+        return lambda *args: function(self, *args)
 
     def metrics(self):
         """The object of `/api/event-bus/metrics`."""

@@ -25,7 +25,7 @@ BUNDLES = {
     "bms": "bms.crc bms.errors bms.frames bms.decode bms.registers bms.plausible bms.events bms.link bms.poller bms.bms",
     "can": "can.frames can.alarms can.schedule can.can can.sensors can.currents can.phase can.charge",
     "can.slcan": "can.slcan_line can.slcan",
-    "can.twai": "can.twai_queue can.twai_regs can.twai_recovery can.twai",
+    "board.esp32": "board.esp32 can.twai_queue can.twai_regs can.twai_recovery can.twai",
     "http": "http.api http.connection http.request http.auth http.web http.server",
     "alerts": "alerts.rules alerts.alerts",
     "system.bundle": "system.archive system.manifest system.bundle",
@@ -36,6 +36,7 @@ BUNDLES = {
 JOINED = (
     "board.rare board.pins",
     "bms.order bms.why",
+    "system.queues system.bus_metrics",
     "can.identity can.alarm_rows",  # when CAN starts
     "history.counters history.days",
     "history.report history.thin",

@@ -17,7 +17,7 @@ SHARED = {"bus", "live", "config", "lazy"}
 LIBRARIES = {"microdot": "http", "umqtt": "mqtt", "aioble": "net"}
 # What a room has loaded of another all the same, for a moment: code too large to stay, and nothing in it to hand over
 LOADED = {
-    "bus": {"system.bus_metrics"},  # its own figures
+    "bus": {"system.bus_metrics", "system.queues"},  # its own figures and queues
     "http": {"history.thin", "system.health", "system.slots", "system.update"},  # history, system/info, ota
     "mqtt": {"net.resolver"},  # only who has a broker needs it
 }

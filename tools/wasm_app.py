@@ -82,12 +82,12 @@ class Machine:
     def prepare(self):
         from firmware.app import App
         from firmware.board_esp32 import Esp32
-        from firmware import can_twai as twai, can_twai_chips as twai_chips
+        from firmware import board_esp32 as esp32, can_twai_chips as twai_chips
 
         import network
 
         twai_chips.find = lambda machine: "ESP32"
-        twai.MemRegs = lambda *args: self.regs
+        esp32.MemRegs = lambda *args: self.regs
         self.board = Esp32()
         self.board.uart = lambda config: self.port
         self.board.start_timer = lambda *args: None  # no interrupts here: the loop drives the schedule

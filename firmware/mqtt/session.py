@@ -46,8 +46,8 @@ class Session:
         self.settings = None
         self.connection = None
         bus = parts.bus
-        self.answers = topics.Queue(_ANSWERS)
-        self._commands = topics.Queue(_COMMANDS)
+        self.answers = bus.new_queue(_ANSWERS)
+        self._commands = bus.new_queue(_COMMANDS)
         self._worker = None  # task that carries out commands
         self.alerts = bus.queue((topics.ALERT,), _ALERTS)
         self.frames = None

@@ -8,7 +8,7 @@ def metrics(bus):
         "total_publishes": bus.publishes,
         "total_subscriptions": bus.subscriptions,
         "active_subscriptions": sum(len(functions) for functions in bus._direct) + len(queues),
-        "queue_length": sum(len(queue) for queue in queues),
-        "queue_max": max((len(queue._items) for queue in queues), default=0),
-        "dropped_events": sum(queue.dropped for queue in queues) + bus._dropped_closed,
+        "queue_length": sum(len(one) for one in queues),
+        "queue_max": max((len(one._items) for one in queues), default=0),
+        "dropped_events": sum(one.dropped for one in queues) + bus._dropped_closed,
     }
