@@ -38,10 +38,10 @@ class Known:
 
 KNOWN = {
     "mpy that stay loaded": Known(
-        52_800, "the parts are larger than planned; firmware/start.py leaves out what has no room"
+        50_400, "the parts are larger than planned; firmware/start.py leaves out what has no room"
     ),
     "mpy that stay loaded, host": Known(
-        55_500, "as on boards, with the drivers of a computer, which has the heap for it"
+        54_200, "as on boards, with the drivers of a computer, which has the heap for it"
     ),
     "flash ota": Known(
         600, "two slots do not fit: with an OTA image of MicroPython the application is updated over USB"
