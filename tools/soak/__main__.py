@@ -6,7 +6,7 @@ browsers (clients.py), a disk that can fail (files.py), faults (faults.py). chec
 and more each minute and hour. Exit code 1 when something did not hold.
 
 A month is two halves side by side, as two cores are what there is; the ticks wrap twice in each. `--lanes 1` is one piece.
-Only in the first lane is the gateway killed and restarted; what it held is given up then, as a reset does (driver.py: _empty).
+Only in the first lane is the gateway killed and restarted; what it held is given up then, as a reset does (board.py: empty).
 
 So that a month ends in half an hour, some is thinned out: the broker is there one hour of eight; the CAN timer and the loop
 behind it wake a few times a second instead of 200 and 20 (what is due each second still goes out in its millisecond); the

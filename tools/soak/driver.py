@@ -12,7 +12,7 @@ import random
 import sys
 import time
 
-from tools.soak.clock import Stream, Waits, outside
+from tools.soak.clock import Waits, outside
 from tools.soak.net import Net, Select
 
 waits = Waits()
@@ -22,123 +22,22 @@ sys.modules["select"] = Select
 
 from firmware import lazy  # noqa: E402
 from firmware.app import App, run as run_app  # noqa: E402
-from firmware.board.host import Host  # noqa: E402
 from tools.soak import clients as people, faults  # noqa: E402
+from tools.soak.board import SoakBoard, empty  # noqa: E402
 from tools.soak.checks import Checks  # noqa: E402
-from tools.soak.ends import BmsPort, CanDriver  # noqa: E402
+from tools.soak.ends import BmsPort  # noqa: E402
 from tools.soak.files import Disk  # noqa: E402
 from tools.soak.ledger import Ledger  # noqa: E402
 from tools.soak.plant import Pack  # noqa: E402
 
-_MASK = (1 << 30) - 1
 _EPOCH_MS = 1_767_225_600_000  # 2026-01-01
 _DAY_MS = 86_400_000
-# Thinned out, as nothing happens at most wakes: on a board the timer ticks each 5 ms, the loop of CAN each 50 ms, and the
-# free heap is counted each second, which walks through the whole of it
-_TIMER_MS = 400  # longest time until the timer sees that a frame is wanted between two seconds
-_FLUSH_MS = 250  # until the loop publishes what the timer has sent
-_COUNT_MS = 60_000  # until the free heap is counted again
 _CONFIG = {
     "mqtt": {"broker_uri": "mqtt://10.0.0.2", "commands": {"limits": True, "acknowledge": True}},
     "uart": {"poll_interval_ms": 1000},
     "alerts": {"soc_low_enabled": True, "soc_min_percent": 30, "debounce_sec": 60},
     "system": {"language": "en"},
 }
-
-
-class SoakBoard(Host):
-    """A host whose clock is the simulated one, which begins 20 s before its wrap and goes on over restarts."""
-
-    sim = None
-
-    def __init__(self, argv):
-        super().__init__(argv)
-        self.time_valid = False  # as on a board: NTP sets it later
-        self.time_source = "none"
-        self._epoch_offset = 0
-        self._counted, self._free = waits.now - _COUNT_MS, 0
-
-    def ticks_ms(self):
-        return (waits.now - self.sim.began - 20_000) & _MASK
-
-    def heap_free(self):
-        if waits.now - self._counted >= _COUNT_MS:
-            self._counted = waits.now
-            self._free = super().heap_free()
-        return self._free
-
-    def largest_block(self):
-        return self.heap_free()
-
-    def uart(self, config):
-        return self.sim.port
-
-    def can(self, config, log):
-        driver = CanDriver(waits, self.sim.checks.frame)
-        driver.gx, driver.fault = self.sim.gx, self.sim.driver.fault if self.sim.driver else ""
-        self.sim.driver = driver
-        return driver
-
-    def unique_id(self):
-        return b"\x02soak\x01"
-
-    def dns_server(self):
-        return None
-
-    def reset_cause(self):
-        return self.sim.cause
-
-    def start_timer(self, period_ms, callback):
-        """The hardware timer of a board, without the ticks at which nothing is due."""
-        schedule = self.sim.app.can.schedule
-        schedule.wait_ms = lambda: _FLUSH_MS
-        asyncio.create_task(self._timer(schedule, period_ms))
-        return True
-
-    async def _timer(self, schedule, period_ms):
-        while True:
-            schedule.tick()
-            if schedule._pending or schedule._extra or not schedule.speaking:
-                await asyncio.sleep_ms(period_ms)
-            else:
-                left = self.ticks_diff(schedule._due, self.ticks_ms())
-                await asyncio.sleep_ms(min(max(left, 1), _TIMER_MS))
-
-    def kept(self):
-        return self.sim.kept
-
-    def keep(self, data):
-        self.sim.kept = bytes(data)
-
-    def feed(self):
-        self.sim.fed = waits.now
-
-    def console(self, line):
-        self.sim.checks.line(line)
-
-    def announce(self, line):
-        pass
-
-    def reset(self):
-        self.sim.asked = True
-        raise asyncio.CancelledError
-
-
-_OURS = (SoakBoard, Stream, CanDriver, Waits, Net, type, type(sys))
-
-
-def _empty(part, depth):
-    """An ended gateway lets go of its parts, and they of theirs.
-
-    One of its tasks may live on for hours: MicroPython takes for a reference what stands in stacks, and in tasks that were next
-    to it in asyncio's queue. With all that hangs on it the heap would rise and fall by 100 KB a gateway.
-    """
-    kept = list(part.__dict__.items())
-    for name, _ in kept:
-        setattr(part, name, None)
-    for _, value in kept:
-        if depth and type(type(value)) is type and hasattr(value, "__dict__") and not isinstance(value, _OURS):
-            _empty(value, depth - 1)
 
 
 class Sim:
@@ -241,7 +140,7 @@ class Sim:
         self.checks.add_counters()
         self.cause, self.asked = cause, False
         waits.forget_tasks()
-        _empty(self.app, 4)
+        empty(self.app)
         self.app = None
         net.cut()
         self.port.reader = None
