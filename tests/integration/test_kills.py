@@ -12,7 +12,7 @@ from tests.integration.parts import wait_for
 
 pytestmark = pytest.mark.usefixtures("host_build")
 
-KILLS = 12
+KILLS = 20
 
 
 def test_configuration_survives_kills_at_random(parts):

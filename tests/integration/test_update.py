@@ -24,7 +24,7 @@ from tools.processes import HOST_BUILD, REBOOT
 
 pytestmark = pytest.mark.usefixtures("host_build")
 
-KILLS = 12
+KILLS = 20
 PARTITION = 64 * 1024
 
 
