@@ -11,7 +11,7 @@ from firmware.bus import Bus
 from firmware.config.config import Config
 from firmware.live import Live
 from firmware.system import log as logs
-from firmware.system.tasks import NotStartable, Tasks
+from firmware.system.tasks import Tasks
 
 VERSION = "0.1.0"
 
@@ -75,13 +75,8 @@ class App:
         self.log.level = logs.LEVELS.index(self.config.get("log.level"))
 
     async def serve(self):
-        """The task of the HTTP server."""
-        board = self.board
-        try:
-            await self.http.start(board.http_host, board.http_port)
-        except OSError as error:
-            raise NotStartable("cannot listen on %s:%d: %s" % (board.http_host, board.http_port, error))
-        board.announce("http %s:%d" % (board.http_host, self.http.port))
+        """The task of the HTTP server. Raises NotStartable."""
+        await lazy.once("system.keep").listen(self)
         await self.http.run()
 
     # -- run ---------------------------------------------------------------------------------------------------------
@@ -140,12 +135,7 @@ class App:
 
     def restart(self, delay_ms):
         """Restart the gateway in `delay_ms` (0-60000). False where it may not (--no-restart): then only logged."""
-        if not self.board.may_restart:
-            self.log.warning("app", "restart asked for, not done (--no-restart)")
-            return False
-        self.log.warning("app", "restarting in %d ms" % delay_ms)
-        self.restart_due = self.board.ticks_add(self.board.ticks_ms(), delay_ms)
-        return True
+        return lazy.once("system.keep").restart(self, delay_ms)
 
     def leave_bus(self):
         """Off the CAN bus: the controller survives a reset, and would run on while the clocks change."""
@@ -154,11 +144,10 @@ class App:
 
     def restart_now(self):
         self.leave_bus()
-        lazy.once("system.health").Health(self.board).ask()
-        for part in (self.history, self.energy):
-            if part:
-                part.stop()  # writes what would be lost
-        self.board.reset()
+        try:
+            lazy.once("system.keep").before_reset(self)
+        finally:  # whatever fails
+            self.board.reset()
 
 
 async def run(app):

@@ -13,7 +13,8 @@ from micropython import const
 
 from firmware.alerts.alert import CLEARED, SIZE, Alert, is_sound, seal, severity
 
-CAPACITY = const(208)  # alerts; the size of Log.index
+CAPACITY = const(208)  # alerts
+_GROW = const(16)  # alerts by which Log.index grows: few gateways fill it
 _INFO_MAX = const(52)  # of severity 0: a quarter
 _FILE_MAX = const(416)  # records
 _FIELDS = const(
@@ -31,7 +32,7 @@ def begin(log, directory, uptime_s=0):
     log.count = 0
     log.last_id = 0
     log.records = 0  # in the file
-    log.index = array("i", bytes(4 * _FIELDS * CAPACITY))  # 3 ints an alert, oldest first
+    log.index = array("i", bytes(4 * _FIELDS * _GROW))  # 3 ints an alert, oldest first
     log.record = bytearray(SIZE)
     # saved beside the alerts: last status code of the BMS (0: none), type 16 was logged, newest events of the BMS
     log.status = log.noted = 0
@@ -185,9 +186,19 @@ def _make_room(log, level):
         if len(infos) >= _INFO_MAX:
             _drop(log, infos[0])
             return
-    if log.count == CAPACITY:
+    if log.count < CAPACITY and log.count * _FIELDS == len(log.index):
+        try:
+            log.index.extend(array("i", bytes(4 * _FIELDS * _GROW)))
+            return
+        except MemoryError:  # then an old one goes
+            pass
+    if log.count * _FIELDS == len(log.index):
         held = _held(log)
-        _drop(log, next(i for i, key in enumerate(keys) if key >> 3 not in held))
+        for i, key in enumerate(keys):
+            if key >> 3 not in held:
+                _drop(log, i)
+                return
+        raise MemoryError
 
 
 def _held(log):
@@ -252,7 +263,7 @@ def forget_ended(log):
     try:
         compact(log)
     except OSError:
-        memoryview(log.index)[:] = array("i", kept)
+        memoryview(log.index)[:] = array("i", kept)  # it has not grown meanwhile
         log.count = count
         raise
     return count - log.count

@@ -11,15 +11,7 @@ from asyncio import core
 from micropython import const
 from firmware import lazy
 
-# Free heap that the server wants: its modules and what it makes, and what it must find free before it serves (web.low_memory)
-_BOARD_NEEDS = const(29 * 1024)
-_NEEDS = const(42 * 1024)  # objects of a 64-bit machine are half as large again
-_PATIENCE = const(4)  # looks at the heap before the client is told
-_LOOK_MS = const(500)
-_REFUSAL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
-    b'{"error": "Service unavailable", "code": "LOW_MEMORY", "details": ""}'
-)
+_LOOK_MS = const(1000)
 
 
 class Door:
@@ -46,8 +38,11 @@ class Door:
         while True:
             if self._server is None:  # else it was there before a crash, with its connections
                 yield core._io_queue.queue_read(self._socket)
-                if not await self._room():
-                    await self._refuse()
+                try:
+                    if not await lazy.once("http.listen").enter(self, self._parts, self._socket):
+                        continue
+                except MemoryError:  # not even for that; the supervisor tells of a heap that is low
+                    await asyncio.sleep_ms(_LOOK_MS)
                     continue
             await self._server.run(self._socket, self.idle_s)
             self.leave()
@@ -79,34 +74,3 @@ class Door:
         if self._server is None:
             self.server()
             self.leave()
-
-    # -- a connection while there is no server -----------------------------------------------------------------------
-
-    async def _room(self):
-        """True when the server is loaded; False when the heap has had no room for it for a while, which is in the log."""
-        parts = self._parts
-        needed = _NEEDS if sys.maxsize > 1 << 32 else _BOARD_NEEDS
-        for _ in range(_PATIENCE):
-            parts.forget()
-            free = parts.board.heap_free()
-            if free >= needed:
-                try:
-                    self.server()
-                    return True
-                except MemoryError:  # free, but in pieces
-                    pass
-            await asyncio.sleep_ms(_LOOK_MS)
-        parts.log.error("http", "connection refused: %d KB free, the server needs %d" % (free // 1024, needed // 1024))
-        return False
-
-    async def _refuse(self):
-        """Take the connection and tell the client."""
-        try:
-            sock = self._socket.accept()[0]
-            sock.setblocking(False)
-            sock.write(_REFUSAL)
-            await asyncio.sleep_ms(_LOOK_MS)
-            sock.read(1024)  # what is not read when it closes would tear the answer out of the network
-            sock.close()
-        except OSError:
-            pass  # the client has gone

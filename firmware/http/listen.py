@@ -1,10 +1,21 @@
-"""Opens the listening socket. Loaded at the start and forgotten."""
+"""Opens the listening socket at the start, and the door (door.py) to a connection while there is no server. Loaded for that."""
 
+import asyncio
 import os
 import socket
+import sys
 from micropython import const
 
 _BACKLOG = const(5)
+# Free heap that the server wants: its modules and what it makes, and what it must find free before it serves (web.low_memory)
+_BOARD_NEEDS = const(29 * 1024)
+_NEEDS = const(42 * 1024)  # objects of a 64-bit machine are half as large again
+_PATIENCE = const(4)  # looks at the heap before the client is told
+_LOOK_MS = const(500)
+_REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
+    b'{"error": "Service unavailable", "code": "LOW_MEMORY", "details": ""}'
+)
 
 
 def listen(host, port):
@@ -23,3 +34,30 @@ def listen(host, port):
             if port:
                 raise error
     raise OSError("no free port")
+
+
+async def enter(door, parts, socket):
+    """True when the server is loaded. False when the heap has no room for it for a while: then it is in the log, and the client
+    has been told. `socket`: the one that listens, where a connection waits."""
+    needed = _NEEDS if sys.maxsize > 1 << 32 else _BOARD_NEEDS
+    for _ in range(_PATIENCE):
+        parts.forget()
+        free = parts.board.heap_free()
+        if free >= needed:
+            try:
+                door.server()
+                return True
+            except MemoryError:  # free, but in pieces
+                pass
+        await asyncio.sleep_ms(_LOOK_MS)
+    parts.log.error("http", "connection refused: %d KB free, the server needs %d" % (free // 1024, needed // 1024))
+    try:
+        sock = socket.accept()[0]
+        sock.setblocking(False)
+        sock.write(_REFUSAL)
+        await asyncio.sleep_ms(_LOOK_MS)
+        sock.read(1024)  # what is not read when it closes would tear the answer out of the network
+        sock.close()
+    except OSError:
+        pass  # the client has gone
+    return False

@@ -1,6 +1,9 @@
-"""The slot that runs is kept, or another one was given up: what the supervisor and the start do once. Loaded for the moment."""
+"""What the supervisor and the start do once: listen, keep the slot that runs, tell that another one was given up, restart.
+Loaded for the moment.
+"""
 
 from firmware import lazy
+from firmware.system.tasks import NotStartable
 
 
 def _slots(app):
@@ -41,3 +44,32 @@ def report(app):
         slots.seen()
     except OSError as error:
         app.log.error("app", "slots.json: %s" % error)
+
+
+async def listen(app):
+    """Open the port of the HTTP server. Raises NotStartable."""
+    board = app.board
+    try:
+        await app.http.start(board.http_host, board.http_port)
+    except OSError as error:
+        raise NotStartable("cannot listen on %s:%d: %s" % (board.http_host, board.http_port, error))
+    board.announce("http %s:%d" % (board.http_host, app.http.port))
+
+
+def restart(app, delay_ms):
+    """See App.restart."""
+    board = app.board
+    if not board.may_restart:
+        app.log.warning("app", "restart asked for, not done (--no-restart)")
+        return False
+    app.log.warning("app", "restarting in %d ms" % delay_ms)
+    app.restart_due = board.ticks_add(board.ticks_ms(), delay_ms)
+    return True
+
+
+def before_reset(app):
+    """Write what would be lost."""
+    lazy.once("system.health").Health(app.board).ask()
+    for part in (app.history, app.energy):
+        if part:
+            part.stop()
