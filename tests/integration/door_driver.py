@@ -7,6 +7,7 @@ import asyncio
 import gc
 import sys
 
+gc.threshold(8192)  # as main.py does
 sys.path[0] = "slot_a"
 sys.path.insert(1, "slot_a/lib")
 
