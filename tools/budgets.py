@@ -17,7 +17,7 @@ _EVERYWHERE = """
     firmware/history_history firmware/mqtt_mqtt
 """
 _ON_HOSTS = "firmware/board_host firmware/board_hostport firmware/can_slcan"
-_ON_BOARDS = "firmware/board_esp32 firmware/can_twai"
+_ON_BOARDS = "firmware/board_esp32"
 
 _INLINE = 128  # a file up to this size lies in its directory (tools/package.py)
 _PAIR_BLOCKS, _PAIR_BYTES = 2, 1536  # a directory is pairs of blocks, which littlefs splits at 2 KB
