@@ -25,6 +25,7 @@ _ASKED_BY_REQUESTS = ("auth.password_hash", "auth.protect_reads", "auth.allowed_
 # its flash: tools/names.py); 66 KB were tried: at `--heap 200k` no page opened.
 _RESERVE_BOARD_KB = const(44)
 _RESERVE_KB = const(82)
+_ALERTS_KB = const(10)  # on a 64-bit machine: what the alerts load once a page shows them
 _UPDATE_MODE_S = const(900)
 _TICK_MS = const(10)  # of the CAN schedule, where a hardware timer drives it
 
@@ -167,7 +168,7 @@ async def optional(app, common):
 
         app.ble = Ble(app, NotStartable)
         start("ble", app.ble.run)
-    if _has_room(app, "alerts", 11):
+    if _has_room(app, "alerts", 11 + _ALERTS_KB):
         from firmware.alerts.alerts import Alerts
 
         app.alerts = Alerts(app.live, app.bus, board, app.config, app.bms.events, app.can, app.log, board.data_dir)
@@ -193,6 +194,8 @@ def _has_room(app, name, size_kb):
     """True when a part of `size_kb` (on a 64-bit machine; two thirds of it on a board) leaves enough of the heap free."""
     app.forget()
     free = app.board.heap_free()
+    if app.alerts:
+        size_kb += _ALERTS_KB
     needed = (size_kb + _RESERVE_KB) * 1024
     if sys.maxsize < 1 << 32:
         needed = (size_kb * 2 // 3 + _RESERVE_BOARD_KB) * 1024
