@@ -88,11 +88,10 @@ class App:
         while True:
             turn = (turn + 1) % _IDLE_TURNS
             if not turn:
-                self.config.idle()
-                lazy.drop("bms.catalogue")
-                self.tasks.measure()
-                self._keep_uptime()
-                self._watch_heap()
+                try:
+                    self._look_after()
+                except MemoryError:  # feeding must not wait for memory
+                    gc.collect()
             if self.bus.last_error is not None:  # the bus spares the publisher; somebody has to say it
                 self.log.error("bus", "a subscriber failed: %r" % self.bus.last_error)
                 self.bus.last_error = None
@@ -109,6 +108,13 @@ class App:
             if self.restart_due is not None and board.ticks_diff(board.ticks_ms(), self.restart_due) >= 0:
                 self.restart_now()
             await asyncio.sleep_ms(_SUPERVISE_MS if self.restart_due is None else 50)
+
+    def _look_after(self):
+        self.config.idle()
+        lazy.drop("bms.catalogue")
+        self.tasks.measure()
+        self._keep_uptime()
+        self._watch_heap()
 
     def _keep_uptime(self):
         """For system/health.py, which asks after the next reset how long this run has lasted."""

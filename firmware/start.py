@@ -161,33 +161,69 @@ def _update_mode(app):
 
 
 async def optional(app, common):
-    """What is only looked at."""
-    board, start = app.board, app.tasks.start
+    """What is only looked at: each part that has room, and can be made."""
     if app.config.get("ble.enabled") or app.config.get("ble.provisioning"):
-        from firmware.net.ble import Ble
+        _start(app, "ble", _ble, common)
+    for name, size_kb, make in (
+        ("alerts", 11 + _ALERTS_KB, _alerts),
+        ("energy", 5, _energy),
+        ("mqtt", 2, _mqtt),
+        ("history", 15, _history),
+    ):
+        if _has_room(app, name, size_kb):
+            _start(app, name, make, common)
 
-        app.ble = Ble(app, NotStartable)
-        start("ble", app.ble.run)
-    if _has_room(app, "alerts", 11 + _ALERTS_KB):
-        from firmware.alerts.alerts import Alerts
 
-        app.alerts = Alerts(app.live, app.bus, board, app.config, app.bms.events, app.can, app.log, board.data_dir)
-        start("alerts", app.alerts.run)
-    if _has_room(app, "energy", 5):
-        from firmware.history.energy import Energy
+def _start(app, name, make, common):
+    """Start the task that `make` gives. Whatever it raises leaves this part out, and no other."""
+    try:
+        run = make(app, common)
+    except Exception as error:
+        _leave_out(app, name, "%s: %s" % (type(error).__name__, error))
+    else:
+        app.tasks.start(name, run)
 
-        app.energy = Energy(*common)
-        start("energy", app.energy.run)
-    if _has_room(app, "mqtt", 2):
-        from firmware.mqtt.mqtt import Mqtt
 
-        app.mqtt = Mqtt(app)
-        start("mqtt", app.mqtt.run)
-    if _has_room(app, "history", 15):
-        from firmware.history.history import History
+def _leave_out(app, name, why):
+    async def refuse():
+        raise NotStartable(why)
 
-        app.history = History(*common)
-        start("history", app.history.run)
+    app.tasks.start(name, refuse)
+
+
+def _ble(app, common):
+    from firmware.net.ble import Ble
+
+    app.ble = Ble(app, NotStartable)
+    return app.ble.run
+
+
+def _alerts(app, common):
+    from firmware.alerts.alerts import Alerts
+
+    app.alerts = Alerts(app.live, app.bus, app.board, app.config, app.bms.events, app.can, app.log, app.board.data_dir)
+    return app.alerts.run
+
+
+def _energy(app, common):
+    from firmware.history.energy import Energy
+
+    app.energy = Energy(*common)
+    return app.energy.run
+
+
+def _mqtt(app, common):
+    from firmware.mqtt.mqtt import Mqtt
+
+    app.mqtt = Mqtt(app)
+    return app.mqtt.run
+
+
+def _history(app, common):
+    from firmware.history.history import History
+
+    app.history = History(*common)
+    return app.history.run
 
 
 def _has_room(app, name, size_kb):
@@ -201,9 +237,5 @@ def _has_room(app, name, size_kb):
         needed = (size_kb * 2 // 3 + _RESERVE_BOARD_KB) * 1024
     if free >= needed:
         return True
-
-    async def refuse():
-        raise NotStartable("not enough memory: %d KB free, %d KB needed" % (free // 1024, needed // 1024))
-
-    app.tasks.start(name, refuse)
+    _leave_out(app, name, "not enough memory: %d KB free, %d KB needed" % (free // 1024, needed // 1024))
     return False

@@ -44,6 +44,10 @@ class Door:
                 except MemoryError:  # not even for that; the supervisor tells of a heap that is low
                     await asyncio.sleep_ms(_LOOK_MS)
                     continue
+                except Exception as error:  # the battery goes on without HTTP, and the client waits
+                    self._parts.log.error("http", "no server: " + str(error))
+                    await asyncio.sleep_ms(_LOOK_MS)
+                    continue
             await self._server.run(self._socket, self.idle_s)
             self.leave()
 

@@ -37,20 +37,24 @@ def listen(host, port):
 
 
 async def enter(door, parts, socket):
-    """True when the server is loaded. False when the heap has no room for it for a while: then it is in the log, and the client
-    has been told. `socket`: the one that listens, where a connection waits."""
+    """True when the server is loaded. False when that cannot be: the heap has had no room for a while, or a file is bad. Then it
+    is in the log, and the client has been told. `socket`: the one that listens, where a connection waits."""
     needed = _NEEDS if sys.maxsize > 1 << 32 else _BOARD_NEEDS
     for _ in range(_PATIENCE):
         parts.forget()
         free = parts.board.heap_free()
+        why = "%d KB free, the server needs %d" % (free // 1024, needed // 1024)
         if free >= needed:
             try:
                 door.server()
                 return True
             except MemoryError:  # free, but in pieces
                 pass
+            except Exception as error:  # no reason to stop what is required
+                why = "%s: %s" % (type(error).__name__, error)
+                break
         await asyncio.sleep_ms(_LOOK_MS)
-    parts.log.error("http", "connection refused: %d KB free, the server needs %d" % (free // 1024, needed // 1024))
+    parts.log.error("http", "connection refused: " + why)
     try:
         sock = socket.accept()[0]
         sock.setblocking(False)

@@ -171,7 +171,7 @@ def test_a_flood_stays_bounded(open_page):
     until(
         page,
         "() => document.querySelector(\"tr[data-key='356'] td:nth-child(4)\")?.textContent === '3,000'",
-        seconds=60,
+        seconds=150,
     )
     wait_for(lambda: "29.99" in page.locator(".frames > li").first.inner_text(), 10, "the last frame is drawn")
     assert page.evaluate(ROWS) == 500 and "500 of 500" in page.inner_text(".said-here")

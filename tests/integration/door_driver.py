@@ -23,10 +23,11 @@ async def watched(app):
 
 async def tell(app):
     there = False
+    while app.http is None:
+        await asyncio.sleep_ms(1)
+    app.http.idle_s = 1  # before the first connection
     while True:
         await asyncio.sleep_ms(50)
-        if app.http:
-            app.http.idle_s = 1
         if there == ("firmware.http" in sys.modules):
             continue
         there = not there

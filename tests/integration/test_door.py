@@ -1,6 +1,7 @@
 """The HTTP server is there while somebody asks, and no longer: nothing is lost, kept or used up by its coming and going."""
 
 import re
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -15,13 +16,13 @@ pytestmark = pytest.mark.usefixtures("host_build")
 DRIVER = Path(__file__).with_name("door_driver.py")
 
 
-def start(parts, heap="200k", *options):
+def start(parts, heap="200k", *options, root=HOST_BUILD):
     parts.start_sim()
     parts.start_can()
     parts.gx()
     command = [micropython(), "-X", f"heapsize={heap}", DRIVER, "--uart", parts.uart_url, "--can", parts.can_url]
     command += ["--port", "0", "--data", str(parts.data), "--no-restart", *options]
-    return Gateway(parts.start("gateway", command, cwd=HOST_BUILD))
+    return Gateway(parts.start("gateway", command, cwd=root))
 
 
 def left(gateway):
@@ -80,3 +81,26 @@ def test_no_room_is_told(parts):
         pass  # one that goes before it is answered
     assert gateway.http("/api/status", timeout=20).status == 503
     assert bus.wait(0x351, 5)
+
+
+@pytest.mark.parametrize("name", ["http", "alerts"])
+def test_a_file_that_cannot_be_loaded_stops_nothing_else(parts, name):
+    """The flash has lost a module: what needs it is refused or left out, the battery and the other parts go on."""
+    root = parts.data / "application"
+    shutil.copytree(HOST_BUILD, root)
+    (root / "slot_a" / "firmware" / f"{name}.mpy").write_bytes(b"not a module")
+    gateway = start(parts, "1M", root=root)
+    bus = parts.bus()
+    assert bus.wait(0x351, 5)
+    if name == "http":
+        for _ in range(2):
+            answer = gateway.http("/api/status", timeout=20)
+            assert answer.status == 503 and answer.json["code"] == "LOW_MEMORY"
+        assert [line for line in gateway.child.lines if "connection refused: ValueError" in line]
+    else:
+        said = "not started: ValueError"
+        wait_for(lambda: [line for line in gateway.child.lines if said in line], 10, said)
+        states = {task["name"]: task["state"] for task in gateway.http("/api/system/tasks").json["tasks"]}
+        assert states["alerts"] == "Suspended" and states["history"] != "Suspended", states
+    assert bus.wait(0x351, 5)
+    assert not [line for line in gateway.child.lines if "died" in line]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.parts import Gateway
+from tests.integration.parts import Gateway, wait_for
 from tools.processes import HOST_BUILD, Child, gateway_command
 
 pytestmark = pytest.mark.usefixtures("host_build")
@@ -39,6 +39,8 @@ def test_only_what_is_required_before_the_first_frame(parts):
     time.sleep(1)
     asked = time.time()
     gateway.status()
+    wait_for(lambda: [line for line in child.lines if line.startswith("import microdot ")], what="what it printed meanwhile")
+    time.sleep(0.5)
     imports = [line.split()[1:] for line in child.lines if line.startswith("import ")]
     before = [name for name, ms in imports if int(ms) / 1000 < first - 0.05]
     print(
