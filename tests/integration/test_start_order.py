@@ -39,7 +39,9 @@ def test_only_what_is_required_before_the_first_frame(parts):
     time.sleep(1)
     asked = time.time()
     gateway.status()
-    wait_for(lambda: [line for line in child.lines if line.startswith("import microdot ")], what="what it printed meanwhile")
+    wait_for(
+        lambda: [line for line in child.lines if line.startswith("import microdot ")], what="what it printed meanwhile"
+    )
     time.sleep(0.5)
     imports = [line.split()[1:] for line in child.lines if line.startswith("import ")]
     before = [name for name, ms in imports if int(ms) / 1000 < first - 0.05]
