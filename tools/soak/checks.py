@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+from array import array
 
 from firmware.history.energy import IN_WH, OUT_WH, UNIT
 
@@ -24,6 +25,9 @@ _COUNTERS = (
 )  # fmt: skip
 
 
+_HOURS = 1000  # a lane of 41 days
+
+
 class Checks:
     """`sim`: the Sim of driver.py. `errors`: texts of what did not hold, at most 40; `count`: how many there were."""
 
@@ -31,7 +35,10 @@ class Checks:
         self.sim = sim
         self.errors = []
         self.count = 0
-        self.heap = []  # (simulated hours, bytes), each hour
+        # Each hour, made at the start: a list of readings would grow by 2 KB a day itself
+        self._hours = array("f", bytes(4 * _HOURS))
+        self._sizes = array("I", bytes(4 * _HOURS))
+        self._readings = 0
         self.frames = 0
         self.last_limits = None  # ms of the last 0x351
         self.gap_max = 0  # ms, while nothing is wrong
@@ -138,12 +145,24 @@ class Checks:
         if app.live.polls != c.good:
             self.bad("live counts %d polls, the BMS part %d" % (app.live.polls, c.good))
 
+    @property
+    def allocated(self):
+        """The last reading of the heap, in bytes."""
+        return self._sizes[max(self._readings - 1, 0)]
+
+    def heap(self):
+        """[(simulated hours, bytes)], one an hour."""
+        return list(zip(self._hours, self._sizes))[: self._readings]
+
     def hour(self):
         gc.collect()
-        self.heap.append((self.sim.hours(), gc.mem_alloc()))
+        if self._readings < _HOURS:
+            self._hours[self._readings] = self.sim.hours()
+            self._sizes[self._readings] = gc.mem_alloc()
+            self._readings += 1
         if "verbose" in self.sim.words:
             self.sim.say("%.1f h: heap %d, pipes %d, faults %s" %
-                         (self.sim.hours(), self.heap[-1][1], len(self.sim.net.ends), self.sim.running))  # fmt: skip
+                         (self.sim.hours(), self.allocated, len(self.sim.net.ends), self.sim.running))  # fmt: skip
         self.files()
         self.energy()
 

@@ -181,7 +181,7 @@ class Sim:
                 seconds, wall = time.ticks_diff(time.ticks_ms(), wall) / 1000, time.ticks_ms()
                 self.say(
                     "day %d: %.0f s, heap %d KB, %d polls, %d frames, %d MQTT, %d faults, %d kills, SoC %.0f %%, wrong %d"
-                    % (round(self.hours() / 24), seconds, self.checks.heap[-1][1] // 1024, self.port.fast_asked,
+                    % (round(self.hours() / 24), seconds, self.checks.allocated // 1024, self.port.fast_asked,
                        self.checks.frames, self.broker.messages, sum(self.faults.values()), self.kills + self.restarts,
                        self.pack.mas / 10080 / 1000, self.checks.count)
                 )  # fmt: skip
@@ -209,7 +209,7 @@ class Sim:
     def report(self):
         checks = self.checks
         return {
-            "days": self.hours() / 24, "heap": checks.heap, "errors": checks.errors,
+            "days": self.hours() / 24, "heap": checks.heap(), "errors": checks.errors,
             "wrong": checks.count + len(self.clients.wrong), "answers_wrong": self.clients.wrong[:20],
             "wraps": (waits.now - self.began - 20_000 + (1 << 30)) >> 30, "polls": self.port.fast_asked,
             "requests": self.port.requests, "good_sent": self.ledger.good, "good_lost": self.ledger.lost, "counts": checks.counts,
