@@ -90,7 +90,7 @@ def uart(board, config):
                 _UART_ID, config["uart.baudrate"], tx=tx, rx=rx, rxbuf=_RX_BUFFER, txbuf=_TX_BUFFER,
                 timeout=0, timeout_char=2,
             )  # fmt: skip
-        except ValueError as error:  # a pin that this chip does not have
+        except (ValueError, OSError) as error:  # a pin that this chip does not have, no room for its buffers
             problem = str(error)
     return UartPort(uart, problem)
 

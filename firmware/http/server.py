@@ -167,8 +167,10 @@ async def _write_body(connection, body):
         for piece in body:
             if piece is None:
                 await asyncio.sleep_ms(0)
-            elif not connection.put(piece.encode()):
-                await connection.awrite(piece.encode())
+            else:
+                data = piece.encode()
+                if not connection.put(data):
+                    await connection.awrite(data)
 
 
 def _peer(address):

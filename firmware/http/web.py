@@ -111,6 +111,8 @@ class Web(Microdot):
         """(handler, its arguments besides the request, guarded). Raises ApiError 404, 405."""
         path = request.path
         method = "GET" if request.method == "HEAD" else request.method
+        if path.endswith("/*"):
+            raise _error(404)  # is the pattern of a route, and no path
         key = method + " " + path
         for entry in self._modules.values():  # as a rule: asked for again, by its full path
             route = entry[0].get(key)

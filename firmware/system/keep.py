@@ -68,8 +68,11 @@ def restart(app, delay_ms):
 
 
 def before_reset(app):
-    """Write what would be lost."""
-    lazy.once("system.health").Health(app.board).ask()
-    for part in (app.history, app.energy):
-        if part:
-            part.stop()
+    """Write what would be lost; what fails keeps nothing else from it."""
+    steps = [part.stop for part in (app.history, app.energy) if part]
+    steps.append(lambda: lazy.once("system.health").Health(app.board).ask())
+    for step in steps:
+        try:
+            step()
+        except Exception as error:
+            app.log.error("app", "before the reset: %r" % error)

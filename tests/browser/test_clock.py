@@ -7,7 +7,7 @@ import pytest
 from tests.browser.admin import BASIC, log_in, set_password
 from tests.browser.conftest import axe, shot, until
 from tests.browser.sources import changed
-from tests.integration.parts import Parts, wait_for
+from tests.integration.parts import connected, wait_for
 
 UNSET = {
     "board/host.py": [
@@ -21,13 +21,8 @@ DATE = re.compile(r"19[67]\d|200\d|\bJan(uary)?\b|janv")  # as 0 is shown, or th
 
 @pytest.fixture
 def parts(host_build, tmp_path):
-    parts = Parts()
-    try:
-        parts.start_all(no_restart=True, heap="2M", root=changed(tmp_path, UNSET))
-        parts.wait_connected()
+    with connected(no_restart=True, heap="2M", root=changed(tmp_path, UNSET)) as parts:
         yield parts
-    finally:
-        parts.stop()
 
 
 def shown(page, view, there):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.browser.sources import changed
-from tests.integration.parts import Parts, free_heap, wait_for
+from tests.integration.parts import connected, free_heap, wait_for
 
 MESSAGES = 3600  # an hour of them
 FAST = {"http/telemetry.py": [("_PERIOD_MS = const(1000)", "_PERIOD_MS = const(3)")]}
@@ -39,13 +39,8 @@ HIDE = """(hidden) => {
 
 @pytest.fixture
 def fast(host_build, tmp_path):
-    parts = Parts()
-    try:
-        parts.start_all(no_restart=True, heap="2M", root=changed(tmp_path, FAST))
-        parts.wait_connected()
+    with connected(no_restart=True, heap="2M", root=changed(tmp_path, FAST)) as parts:
         yield parts
-    finally:
-        parts.stop()
 
 
 class Page:

@@ -300,7 +300,7 @@ def test_pages_statistics_and_errors(watch):
     for query in ("limit=0", "limit=x", "limit=-1", "offset=-1", "offset=a", "limit=99999999999"):
         reply = watch.parts.http("/api/alerts/history?" + query)
         assert reply.status == 400 and set(reply.json) == {"error", "code", "details"}, query
-    for number in ("999999", "abc", "-1"):
+    for number in ("999999", "abc", "-1", "*"):
         assert watch.parts.http(f"/api/alerts/acknowledge/{number}", "POST").status == 404
     for bad in ({"debounce_sec": 3601}, {"nothing": 1}, {"enabled": 1}, {"soc_min_percent": 100}):
         assert watch.post(CONFIG, bad, 400)["code"] == "INVALID_CONFIG"

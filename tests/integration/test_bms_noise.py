@@ -13,25 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tools.tinybms_sim.protocol import seal
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def micropython():
     beside = Path(sys.executable).parent / "micropython"
     return os.environ.get("MICROPYTHON") or (str(beside) if beside.exists() else "micropython")
-
-
-def crc(data):
-    value = 0xFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ 0xA001 if value & 1 else value >> 1
-    return value.to_bytes(2, "little")
-
-
-def with_crc(data):
-    return data + crc(data)
 
 
 class Driver:
@@ -72,10 +61,10 @@ def driver():
 MISLEADING = [b"\xaa", b"\xaa\x03", b"\xaa\x03\x04", b"\xaa\x00\x03", b"\xaa\x12", b"\xaa\x12\xc8", b"\xaa\x00\x12\x00"]
 noise = st.lists(st.one_of(st.binary(max_size=400), st.sampled_from(MISLEADING)), max_size=8).map(b"".join)
 cuts = st.lists(st.integers(0, 3000), max_size=30)
-reads = st.binary(min_size=4, max_size=4).map(lambda data: (3, with_crc(b"\xaa\x03\x04" + data)))
+reads = st.binary(min_size=4, max_size=4).map(lambda data: (3, seal(b"\xaa\x03\x04" + data)))
 events = st.integers(0, 49).flatmap(
     lambda n: st.binary(min_size=4 + 4 * n, max_size=4 + 4 * n).map(
-        lambda data: (18, with_crc(bytes((0xAA, 0x12, len(data))) + data))
+        lambda data: (18, seal(bytes((0xAA, 0x12, len(data))) + data))
     )
 )
 
@@ -88,7 +77,7 @@ def test_a_frame_in_any_noise_at_any_split(driver, reply, before, after, cuts):
 
 
 def test_a_damaged_frame_is_never_taken(driver):
-    frame = with_crc(b"\xaa\x03\x04\x1e\xb8\x42\x5f")
+    frame = seal(b"\xaa\x03\x04\x1e\xb8\x42\x5f")
     for bit in range(0, 8 * len(frame), 5):
         damaged = bytearray(frame)
         damaged[bit // 8] ^= 1 << bit % 8
@@ -100,7 +89,7 @@ def test_100000_bytes_of_noise_lose_nothing_and_leave_no_memory(driver):
     memory = []
     for n in range(200):
         before = rng.randbytes(500)
-        frame = with_crc(b"\xaa\x03\x04" + rng.randbytes(4))
+        frame = seal(b"\xaa\x03\x04" + rng.randbytes(4))
         stream = before + frame
         assert driver.ask(3, stream, [rng.randrange(len(stream)) for _ in range(rng.randrange(12))]) == frame
         if n in (20, 199):

@@ -139,6 +139,21 @@ async def _open(port):
     return ""
 
 
+async def test_a_uart_that_cannot_be_made_stops_nothing_else():
+    board = _board()
+    real = machine.UART
+
+    def no_room(*args, **settings):
+        raise OSError("ESP_ERR_NO_MEM")
+
+    machine.UART = no_room
+    try:
+        port = board.uart(_Values(board))
+    finally:
+        machine.UART = real
+    assert await _open(port) == "ESP_ERR_NO_MEM"
+
+
 async def test_pins_that_cannot_work_are_never_touched():
     board = _board()
     config = _Values(board, uart_rx_pin=7, can_tx_pin=34)

@@ -1,5 +1,6 @@
 import asyncio
 from firmware.http.status import task_states
+from firmware.system import keep
 from firmware.system import log as logs
 from firmware.system.log import Log
 from firmware.system.tasks import NotStartable, Tasks
@@ -77,3 +78,33 @@ async def test_part_that_cannot_start_is_reported_not_retried():
     assert len(runs) == 1
     assert tasks.problems() == [("hopeless", "pin 6 is flash")]
     assert tasks.healthy()  # a restart would not mend it
+
+
+def test_what_cannot_be_written_before_a_reset_keeps_nothing_else_from_it():
+    done = []
+
+    class Part:
+        def __init__(self, fails):
+            self.fails = fails
+
+        def stop(self):
+            done.append(self.fails)
+            if self.fails:
+                raise OSError(28)
+
+    class Board:
+        def kept(self):
+            return b""
+
+        def keep(self, data):
+            done.append("kept")
+
+    class App:
+        history = Part(True)
+        energy = Part(False)
+        board = Board()
+        log = FakeLog()
+
+    keep.before_reset(App)
+    assert done[:2] == [True, False]
+    assert [text for level, _, text in App.log.lines if level == "error"][0].startswith("before the reset: OSError")

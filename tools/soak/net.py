@@ -112,6 +112,7 @@ class Pipe(Stream):
         self.closed = True
         if self.backlog is not None:
             self.net.listeners.pop(self.address, None)
+            self.wake_reader()  # who waits for a connection: it may look for another listener
         peer, self.peer = self.peer, None
         if peer:
             self.net.ends.remove(self)

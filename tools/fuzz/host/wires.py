@@ -5,24 +5,11 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from tools.fuzz.host.common import byte, headed, joined, need, noise
-
-
-def crc16(data):
-    value = 0xFFFF
-    for one in data:
-        value ^= one
-        for _ in range(8):
-            value = (value >> 1) ^ 0xA001 if value & 1 else value >> 1
-    return value
-
+from tools.tinybms_sim.protocol import crc16, seal
 
 # -- UART --
 
 SHAPES = ((3, 4), (3, 112), (3, 88), (3, 36), (3, 20), (0x12, -1), (0x10, 1), (1, 2))
-
-
-def sealed(body):
-    return body + crc16(body).to_bytes(2, "little")
 
 
 @st.composite
@@ -37,7 +24,7 @@ def uart_frame(draw, kind):
         body = bytes((code, third)) + draw(st.binary(min_size=third, max_size=third))
     if draw(st.integers(0, 9)) == 0:
         body = bytes((0, draw(st.integers(0, 20)), draw(st.integers(0, 5))))
-    return sealed(b"\xaa" + body)
+    return seal(b"\xaa" + body)
 
 
 @st.composite
