@@ -179,7 +179,7 @@ class Schedule:
         if late >= 0:
             self._due = self._clock.ticks_add(now if late > _LATE_MS else self._due, _PERIOD_MS)
             self._second(age)
-        elif self._extra:
+        elif self._extra or (age >= _STALE_MS and not self.stale):  # what waits for its turn must not go out old
             self._encode(age)
             self._pending |= self._extra & self._known
         self._extra = 0
@@ -201,10 +201,7 @@ class Schedule:
         self._show(False)
 
     def _second(self, age):
-        was_stale = self.stale
         self._encode(age)
-        if was_stale and not self.stale:  # the BMS is back: everything once
-            self._slow_in = 0
         pending = _frames.CORE_MASK
         self._slow_in -= 1
         if self._slow_in < 0:
@@ -227,6 +224,8 @@ class Schedule:
             ccl = 0
         if age >= _NO_DISCHARGE_MS or settings_age >= _SETTINGS_DEAD_S:
             dcl = 0
+        if self.stale and not stale:  # the BMS is back: everything once
+            self._slow_in = 0
         self.stale = stale
         self.fault = (
             "CHARGE" if self._broken else "STALE" if stale else "SETTINGS" if settings_age >= _SETTINGS_OLD_S else ""

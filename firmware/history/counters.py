@@ -11,7 +11,7 @@ def load(energy):
     """Fill `energy.state` from the newer file that is whole; zero, and nothing known, where there is none."""
     state, data = energy.state, energy.live.data
     best = None
-    damaged = False
+    damaged = 0
     for name in "01":
         try:
             with open(energy.path + name, "rb") as file:
@@ -20,7 +20,7 @@ def load(energy):
             continue
         found = _check(text)
         if found is None:
-            damaged = True
+            damaged += 2 if text else 1
         elif best is None or found[SEQUENCE] > best[SEQUENCE]:
             best = found
     if best:
@@ -29,7 +29,7 @@ def load(energy):
         data[field.ENERGY_OUT] = state[OUT_WH]
         energy.saved_wh = state[IN_WH] + state[OUT_WH]
         return
-    if damaged:
+    if damaged > 1:  # one empty file alone: the first save found the disk full
         energy.log.error("energy", "the counters are damaged and start at zero")
     for i in range(RECORDS, WORDS):
         state[i] = field.ABSENT

@@ -318,6 +318,28 @@ def test_back_from_stale():
     assert limits(frames) == (576, 540, 900) and alarm(frames, 2, 6) == 2 and alarm(frames, 7, 2) == 2
 
 
+def test_what_waits_does_not_go_out_old():
+    """The second begins just before the data is stale, and its frames wait for their turn until after."""
+    world = connected(6_000)
+    world.polling = False
+    live = world.live
+    while live.steering_age_ms() < 4_900:
+        world.run(5)
+    schedule = world.schedule
+    schedule._due = world.clock.ticks_add(world.clock.ticks_ms(), 95)
+    schedule._slow_in = 0  # all frames
+    world.run(90)
+    world.take()
+    while schedule.wait_ms() > 6 or not schedule._pending:
+        world.run(5)
+    world.run(200)
+    sent = [(at, can_id) for at, can_id, _ in world.take()]
+    old = [one for one in sent if one[0] - (world.clock.uptime_ms() - live.steering_age_ms()) >= 5_000]
+    assert 0x351 in {can_id for _, can_id in sent} and len(old) > 5, sent
+    assert not {can_id for _, can_id in old} & {0x355, 0x356, 0x373}, old
+    assert schedule.stale
+
+
 def test_hung_loop():
     """Only the timer ticks: the rows come all the same."""
     world = connected(3000)

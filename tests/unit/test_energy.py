@@ -226,6 +226,8 @@ def test_damaged_files():
     again = Rig(r.directory)
     assert again.energy.state[counter.IN_WH] == 0 and again.log.lines[0][0] == "error"
     assert again.live.get(field.ENERGY_IN) is None
+    os.remove(path + "0")  # as a first save leaves it that found the disk full: nothing was ever counted
+    assert Rig(r.directory).log.lines == []
 
 
 def test_save_that_fails_is_tried_again_and_spares_the_good_file():

@@ -146,7 +146,9 @@ def rows(result, days):
         not result["mqtt"][2],
     )
     answers = ", ".join(f"{count} x {status}" for status, count in sorted(result["answers"].items()))
-    yield "HTTP answers", f"{answers}, {result['unanswered']} none", "no 500", not result["answers_wrong"]
+    answers += f", {result['unanswered']} none"
+    yield "HTTP answers", answers, "no 500 but those", not result["answers_wrong"]
+    yield "500 STORAGE_ERROR while the disk failed", str(result["unstored"]), "", True
     yield "WebSocket messages", str(result["ws"]), "", True
     yield "printed by asyncio: tasks that died unseen", str(len(result["stray"])), "0 lines", not result["stray"]
     yield "what did not hold (tasks, log, limits, counters)", str(result["wrong"]), "0", not result["wrong"]

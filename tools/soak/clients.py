@@ -165,11 +165,16 @@ class Broker:
 
 
 class Clients:
-    """`port()`: where the gateway listens now. `answers` {status: count}; `wrong`: texts of answers that cannot be."""
+    """`port()`: where the gateway listens now. `answers` {status: count}; `wrong`: texts of answers that cannot be.
 
-    def __init__(self, net, port):
+    `disk`: while it fails on purpose the gateway may answer 500 STORAGE_ERROR; `unstored` counts these.
+    """
+
+    def __init__(self, net, port, disk):
         self.net = net
         self.port = port
+        self.disk = disk
+        self.unstored = 0
         self.answers = {}
         self.wrong = []
         self.messages = 0  # of WebSockets
@@ -206,6 +211,7 @@ class Clients:
         if body:
             head += "Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
         reply = b""
+        failed = self.disk.failed
         try:
             await wire.write(head.encode() + b"\r\n" + body)
             while True:
@@ -230,7 +236,9 @@ class Clients:
             except ValueError:
                 if not wire.pipe.failed and not self.net.down:
                     self.wrong.append("%s: %d bytes are no JSON" % (path, len(content)))
-        if status >= 500 and status != 503 and status not in (502, 504):
+        if status == 500 and b'"STORAGE_ERROR"' in content and self.disk.failed != failed:
+            self.unstored += 1
+        elif status >= 500 and status not in (502, 503, 504):
             self.wrong.append("%s: %d %s" % (path, status, content[:200]))
         return status, content
 

@@ -61,7 +61,7 @@ class Sim:
         self.disk = Disk()
         self.disk_at = waits.now
         self.broker = people.Broker(net)
-        self.clients = people.Clients(net, lambda: self.app.http.port if self.app and self.app.http else 0)
+        self.clients = people.Clients(net, lambda: self.app.http.port if self.app and self.app.http else 0, self.disk)
         self.sockets = people.SOCKETS
         self.faults, self.running = {}, []
         self.disturbed = 0  # faults that 0x351 may notice and that last now
@@ -218,7 +218,8 @@ class Sim:
             "energy": [self.pack.wh_in, self.pack.wh_out], "loss": checks.loss, "worst_loss": checks.worst_loss,
             "counted": checks.counted(), "faults": self.faults, "kills": self.kills, "restarts": self.restarts,
             "written": self.written, "mqtt": [self.broker.messages, self.broker.connections, self.broker.broken],
-            "answers": self.clients.answers, "unanswered": self.clients.lost, "ws": self.clients.messages,
+            "answers": self.clients.answers, "unanswered": self.clients.lost, "unstored": self.clients.unstored,
+            "ws": self.clients.messages,
             "log_errors": checks.expected_lines,
         }  # fmt: skip
 
