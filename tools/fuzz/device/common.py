@@ -1,9 +1,24 @@
 """What the targets share: hex for the answer, a case in pieces, a request of which it is the body."""
 
 import io
+import time
+from asyncio import core
 from binascii import hexlify
 
 _POLL = 3  # request of `ioctl`
+
+
+def hasten():
+    """From now on asyncio never waits: a stream is always ready (a look at one takes 1 ms), time jumps to what is due next."""
+    queue, skipped = core._io_queue, 0
+
+    def wait_io_event(ms):
+        nonlocal skipped
+        skipped += max(ms, 0)
+
+    queue.queue_read = queue.queue_write = lambda stream: core._task_queue.push(core.cur_task)
+    queue.wait_io_event = wait_io_event
+    core.ticks = lambda: time.ticks_add(time.ticks_ms(), skipped)
 
 
 def in_hex(data):

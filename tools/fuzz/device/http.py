@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tools.fuzz.device.common import Request, stream_of, in_hex
+from tools.fuzz.device.common import Request, hasten, in_hex, stream_of
 
 
 def http():
@@ -11,6 +11,7 @@ def http():
     from firmware.http.server import Server
     from tests.unit.http_parts import Parts
 
+    hasten()
     parts = Parts()
     parts.bms = None  # as in safe mode: without the two wires
     server = Server(parts, Door(parts))
@@ -36,6 +37,8 @@ def multipart():
     """First byte: pieces; second: length of the boundary, which follows; then the body."""
     from firmware.http.api import ApiError
     from firmware.http.multipart import Multipart
+
+    hasten()
 
     async def read(request):
         form = Multipart(request)
@@ -74,6 +77,8 @@ def websocket():
 
     class App:
         parts = Parts
+
+    hasten()
 
     def run(case):
         size = case[0] * 4 + 1
