@@ -13,6 +13,7 @@ from firmware.history.ring import CAPACITY
 from firmware.history.summary import AMPERE_STEP, FORMAT, HALF_PERCENT, NO_CELL, SIZE, VOLT_STEP
 
 _SLICE = const(16)  # records
+_POWERS = (1, 10, 100, 1000)
 
 
 def ring_of(archive, resolution):
@@ -114,13 +115,14 @@ def _whole(record):
 
 
 def fixed(value, digits):
-    """The integer `value` in 10^-digits as a JSON number; None is null."""
-    if value is None:
-        return "null"
-    sign = "-" if value < 0 else ""
-    text = "%0*d" % (digits + 1, abs(value))
-    fraction = text[-digits:].rstrip("0")
-    return sign + text[:-digits] + ("." + fraction if fraction else "")
+    """The integer `value` in 10^-digits (1 to 3) as bytes, a JSON number."""
+    power = _POWERS[digits]
+    sign = b"-" if value < 0 else b""
+    value = abs(value)
+    fraction = value % power
+    if not fraction:
+        return b"%s%d" % (sign, value // power)
+    return (b"%s%d.%0*d" % (sign, value // power, digits, fraction)).rstrip(b"0")
 
 
 def iso(stamp):
@@ -131,6 +133,32 @@ def iso(stamp):
     if time.gmtime(0)[0] != 1970:
         seconds -= 946_684_800
     return "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(seconds)[:6] + ".%03dZ" % (stamp % 1000)
+
+
+def rows(names, samples, pieces, quote, none):
+    """Each of `samples` as bytes: `pieces` with the time, the ISO time in `quote` and the values at each second place; None as
+    it comes. `none` stands for what is unknown. What has not changed since the sample before is not made again."""
+    seen = [none] * len(names)  # no number
+    minute = start = None  # in ms; the text of its ISO time up to the seconds
+    for sample in samples:
+        if sample is None:
+            yield None
+            continue
+        stamp, values = sample
+        rest = -1 if minute is None else stamp - minute
+        if not 0 <= rest < 60_000:
+            minute = stamp // 60_000 * 60_000
+            rest = stamp - minute
+            start = iso(minute)
+            start = start and start[:17]
+        pieces[1] = b"%d" % stamp
+        pieces[3] = b"%s%s%02d.%03dZ%s" % (quote, start, rest // 1000, rest % 1000, quote) if start else none
+        for i in range(len(seen)):
+            value = values[i]
+            if value != seen[i]:
+                seen[i] = value
+                pieces[5 + 2 * i] = none if value is None else fixed(value, names[i][1])
+        yield b"".join(pieces)
 
 
 def _or_none(value, unknown, factor=1):

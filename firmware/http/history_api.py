@@ -18,37 +18,25 @@ _CSV = {"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store", 
 
 
 def _as_json(reader, head, names, samples):
-    """The texts of the answer, None where others may run: `head` (a dict) with `samples` and `returned` added."""
+    """The answer in pieces, None where others may run: `head` (a dict) with `samples` and `returned` added."""
     yield json.dumps(head)[:-1] + ',"samples":['
+    pieces = [b'{"timestamp":', b"", b',"timestamp_iso":', b""]
+    for name, _ in names:
+        pieces += (b',"%s":' % name, b"")
+    pieces.append(b"}")
     count = 0
-    # one text a sample: one that grows name by name costs 3 KB of garbage each
-    form = '{"timestamp":%d,"timestamp_iso":%s,' + ",".join(['"%s":%%s' % name for name, _ in names]) + "}"
-    for sample in samples:
-        if sample is None:
-            yield None
-            continue
-        stamp, values = sample
-        row = [stamp, json.dumps(reader.iso(stamp))]
-        for i in range(len(names)):
-            row.append(reader.fixed(values[i], names[i][1]))
-        yield form % tuple(row)
-        if not count:
-            form = "," + form
-        count += 1
+    for row in reader.rows(names, samples, pieces, b'"', b"null"):
+        yield row
+        if row:
+            count += 1
+            pieces[0] = b',{"timestamp":'
     yield '],"returned":%d}' % count
 
 
 def _as_csv(reader, names, samples):
     yield "timestamp,timestamp_iso," + ",".join([name for name, _ in names]) + "\r\n"
-    for sample in samples:
-        if sample is None:
-            yield None
-            continue
-        stamp, values = sample
-        text = "%d,%s" % (stamp, reader.iso(stamp) or "")
-        for i in range(len(names)):
-            text += "," + ("" if values[i] is None else reader.fixed(values[i], names[i][1]))
-        yield text + "\r\n"
+    pieces = [b"", b""] + [b",", b""] * (len(names) + 1) + [b"\r\n"]
+    yield from reader.rows(names, samples, pieces, b"", b"")
 
 
 def _choice(request, name, choices):

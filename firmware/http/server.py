@@ -157,7 +157,7 @@ def _head(response):
 
 
 async def _write_body(connection, body):
-    """`body`: bytes, a file, or a generator of texts; where that yields None others may run."""
+    """`body`: bytes, a file, or a generator of texts or bytes; where that yields None others may run."""
     if isinstance(body, bytes):
         await connection.awrite(body)
     elif hasattr(body, "read"):
@@ -168,7 +168,7 @@ async def _write_body(connection, body):
             if piece is None:
                 await asyncio.sleep_ms(0)
             else:
-                data = piece.encode()
+                data = piece.encode() if isinstance(piece, str) else piece
                 if not connection.put(data):
                     await connection.awrite(data)
 

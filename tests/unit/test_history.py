@@ -200,10 +200,25 @@ def test_a_poll_allocates_nothing():
 def test_numbers_as_text():
     cases = (
         (52130, 3, "52.13"), (-5, 3, "-0.005"), (0, 3, "0"), (1000, 3, "1"), (-11420, 3, "-11.42"), (246, 1, "24.6"),
-        (10000, 2, "100"), (123456789, 3, "123456.789"), (None, 3, "null"),
+        (10000, 2, "100"), (123456789, 3, "123456.789"),
+        (-1000, 3, "-1"), (5, 1, "0.5"), (-99, 2, "-0.99"),
     )  # fmt: skip
     for value, digits, text in cases:
-        assert reader.fixed(value, digits) == text, (value, reader.fixed(value, digits))
+        assert reader.fixed(value, digits) == text.encode(), (value, reader.fixed(value, digits))
+
+
+def test_rows_make_what_has_changed():
+    pieces = [b"", b"", b" ", b"", b" ", b"", b" ", b"", b";"]
+    names = (("a", 1), ("b", 2))
+    minute = 1_700_000_100_000
+    samples = (
+        (3000, (None, 5)), None, (minute + 59_999, (10, 5)), (minute + 60_000, (None, 5)), (minute + 60_001, (0, -5)),
+    )  # fmt: skip
+    found = [row and row.decode() for row in reader.rows(names, samples, pieces, b"'", b"-")]
+    assert found == [
+        "3000 - - 0.05;", None, "1700000159999 '2023-11-14T22:15:59.999Z' 1 0.05;",
+        "1700000160000 '2023-11-14T22:16:00.000Z' - 0.05;", "1700000160001 '2023-11-14T22:16:00.001Z' 0 -0.05;",
+    ], found  # fmt: skip
 
 
 def test_iso():
