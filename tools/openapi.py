@@ -132,6 +132,9 @@ def query(name, kind, about=""):
     return {"name": name, "in": "query", "schema": kind, "description": about}
 
 
+LANG = query("lang", words("fr", "en"), "of the texts; the default is system.language")
+
+
 def whole(low, high):
     return {"type": "integer", "minimum": low, "maximum": high}
 
@@ -361,7 +364,7 @@ def config_paths():
             "get": operation(
                 "The settings of the TinyBMS",
                 obj(connected=BOOL, language=words("fr", "en"), registers=array(ref("Register"))),
-                params=[query("lang", words("fr", "en"))],
+                params=[LANG],
             ),
             "post": operation(
                 "Write one setting, checked and read back",
@@ -389,7 +392,7 @@ def config_paths():
 
 
 def other_paths():
-    page = [query("limit", whole(1, 1000)), query("offset", whole(0, 1000000))]
+    page = [query("limit", whole(1, 1000)), query("offset", whole(0, 1000000)), LANG]
     alerts_body, left_out = group_body("alerts")
     mqtt_body, mqtt_left = group_body("mqtt")
     can = obj(
@@ -406,7 +409,9 @@ def other_paths():
                 obj(cvl_mv=maybe(INT), ccl_ma=maybe(INT), dcl_ma=maybe(INT), state=STR, reasons=reasons, age_ms=INT),
             )
         },
-        "/api/alerts/active": {"get": operation("Active alerts", obj(alerts=array(ref("Alert")), count=INT))},
+        "/api/alerts/active": {
+            "get": operation("Active alerts", obj(alerts=array(ref("Alert")), count=INT), params=[LANG])
+        },
         "/api/alerts/history": {
             "get": operation(
                 "Past alerts", obj(alerts=array(ref("Alert")), total=INT, limit=INT, offset=INT), params=page
@@ -526,7 +531,8 @@ def document():
             "(user admin) on everything that changes something, on secrets, and with auth.protect_reads on everything. "
             "WebSockets: /ws/telemetry, /ws/events, /ws/uart, /ws/can, /ws/alerts; each answers {\"type\": \"ping\"}. "
             "/ws/page carries those that its client asks for, {\"type\": \"subscribe\", \"streams\": [\"telemetry\", \"events\", "
-            "\"alerts\", \"state\", \"uart\", \"can\"]}; `state` is what a dashboard shows besides.",
+            "\"alerts\", \"state\", \"uart\", \"can\"]}; `state` is what a dashboard shows besides; with "
+            "\"lang\": \"fr\" or \"en\" (default: system.language) the alerts come in that language, as in /ws/alerts?lang=en.",
         },
         "paths": {**system_paths(), **config_paths(), **other_paths(), **history_paths(), **wifi_paths(), **ble_paths()},
         "components": {

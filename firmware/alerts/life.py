@@ -113,11 +113,11 @@ def clear_history(alerts):
     return store.forget_ended(alerts.log)
 
 
-def texts(alerts):
-    """The `Texts` in the configured language. Keep it only as long as you use it."""
+def texts(alerts, language=None):
+    """The `Texts` in that language ("fr" or "en"), None: the configured one. Keep it only as long as you use it."""
     from firmware.alerts.texts import Texts
 
-    return Texts(alerts.config.get("system.language"))
+    return Texts(language or alerts.config.get("system.language"))
 
 
 def may_log(log, now):

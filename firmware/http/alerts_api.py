@@ -15,9 +15,9 @@ _LIMIT_MAX = const(1000)
 _PAGE = const(8)  # alerts in RAM at once
 
 
-def _history(alerts, offset, limit):
+def _history(alerts, language, offset, limit):
     """Yield the entries of the log, newest first, from `offset` on. What comes in between does not shift them."""
-    texts = alerts.texts()
+    texts = alerts.texts(language)
     end = alerts.log.count - offset
     while limit > 0 and end > 0:
         page = alerts.page(end, min(_PAGE, limit))
@@ -55,17 +55,18 @@ async def _statistics(alerts):
 def register(app, parts):
     alerts, config = parts.alerts, parts.config
 
-    def watcher():
-        return lazy.once("http.ws_alerts").Alerts(parts)
+    def watcher(request):
+        language = lazy.once("http.query").lang(request.args, None)
+        return lazy.once("http.ws_alerts").Alerts(parts, language)
 
     async def get_active(request):
-        entries = watcher().active()
+        entries = watcher(request).active()
         return stream({"alerts": entries, "count": len(entries)})
 
     async def get_history(request):
         limit = int_arg(request, "limit", _LIMIT, 1, _LIMIT_MAX)
         offset = int_arg(request, "offset", 0, 0, 1_000_000)
-        entries = _history(alerts, offset, limit)
+        entries = _history(alerts, lazy.once("http.query").lang(request.args, None), offset, limit)
         return stream({"alerts": entries, "total": alerts.log.count, "limit": limit, "offset": offset})
 
     async def get_statistics(request):
@@ -103,7 +104,7 @@ def register(app, parts):
         return reply({"success": True, "deleted_count": count})
 
     async def watch(request):
-        one = watcher()
+        one = watcher(request)
         return await ws.serve(app, request, (topics.ALERT,), one.convert, first=one.opening)
 
     return {

@@ -1,4 +1,4 @@
-"""The parameters of a query string. Loaded for one use."""
+"""The parameters of a query string, and the language that a reader asks for. Loaded for one use."""
 
 
 def parse(text):
@@ -16,3 +16,18 @@ def _decoded(text):
     for part in others:
         first += bytes((int(part[:2], 16),)) + part[2:] if part else b"%"
     return first.decode()
+
+
+def lang(asked, default):
+    """The language that `asked` names as its `lang`: "fr" or "en", `default` for none. Raises ApiError 400 for another.
+
+    `asked`: the parameters of a request (None: it has none), or a message of a page.
+    """
+    value = asked.get("lang") if asked else None
+    if value is None:
+        return default
+    if value not in ("fr", "en"):
+        from firmware.http.api import ApiError  # only here: who opens the port has no server yet
+
+        raise ApiError(400, "INVALID_PARAMETER", "Invalid parameter", "lang must be fr or en")
+    return value

@@ -2,6 +2,7 @@
 
 import asyncio
 from micropython import const
+from firmware import lazy
 from firmware import live as field
 from firmware.http.api import ApiError, guarded, reply, stream
 from firmware.http.body import only, read_json
@@ -30,11 +31,7 @@ class Registers:
             return None
 
     async def get(self, request):
-        language = request.args.get("lang") if request.args else None
-        if language is None:
-            language = self._parts.config.get("system.language")
-        if language not in ("fr", "en"):
-            raise ApiError(400, "INVALID_PARAMETER", "Invalid parameter", "lang must be fr or en")
+        language = lazy.once("http.query").lang(request.args, self._parts.config.get("system.language"))
         words = lows = highs = defaults = None
         if self._parts.live.connected():
             try:

@@ -1,8 +1,9 @@
 """/ws/page: the one socket of a dashboard. Loaded when a page is open.
 
 The page says what it wants, {"type": "subscribe", "streams": ["telemetry", "events", "alerts", "state", "uart", "can"]}, as
-often as it likes; what it leaves out ends. The messages are those of /ws/telemetry ... /ws/can; all of them go through one
-bounded queue.
+often as it likes; what it leaves out ends. With "lang": "fr" or "en" its alerts come in that language, else in the gateway's.
+The messages are those of /ws/telemetry ... /ws/can; all of them go through one bounded queue. What cannot be done changes nothing
+and is answered with {"type": "error"} and the rest as in an error of the API.
 `state` is what the page shows besides the battery: one message at once, when something has changed, and each 10 s.
 """
 
@@ -10,6 +11,7 @@ from micropython import const
 from firmware import bus as topics
 from firmware import lazy
 from firmware.http import ws
+from firmware.http.api import ApiError
 
 _QUEUE = const(24)
 _STATE_MS = const(10_000)
@@ -19,6 +21,7 @@ _CHANGED_MS = const(1_500)  # between two states, however much changes
 _WANT = const(-10)  # what the page asked for
 _STATE = const(-11)
 _ALERTS = const(-12)
+_ERROR = const(-13)
 
 _EVENTS = (topics.EVENT, topics.STATUS, topics.LINK, topics.POLL, topics.GX)
 _CHANGES = (topics.EVENT, topics.LINK, topics.GX, topics.LIMITS, topics.CAN_STATE, topics.CONFIG)
@@ -32,6 +35,7 @@ class Page:
         self._clock = app.parts.board
         self._queue = None
         self._streams = ()
+        self._lang = None  # of the alerts; None: the gateway's
         self._feed = None  # where telemetry comes from, while it is wanted
         self._converters = {}
         self._changed = False
@@ -40,12 +44,19 @@ class Page:
     def told(self, message, queue):
         """A message of the page (a dict)."""
         streams = message.get("streams")
-        if message.get("type") == "subscribe" and isinstance(streams, list):
-            queue.put(_WANT, streams)
-            self._queue = queue
+        if message.get("type") != "subscribe" or not isinstance(streams, list):
+            return
+        try:
+            language = lazy.once("http.query").lang(message, None)
+        except ApiError as error:
+            answer = {"type": "error", "error": error.message, "code": error.code, "details": error.details}
+            queue.put(_ERROR, answer)
+            return
+        queue.put(_WANT, (streams, language))
+        self._queue = queue
 
     def left(self, queue):
-        self._want(())
+        self._want((), None)
 
     def beat(self, now):
         """Twice a second: is a state due?"""
@@ -60,7 +71,9 @@ class Page:
     def convert(self, topic, payload):
         """The message for what came out of the queue: a dict, a frame, or None."""
         if topic == _WANT:
-            return self._want(payload)
+            return self._want(*payload)
+        if topic == _ERROR:
+            return payload
         if topic == _STATE:
             return lazy.once("http.page_state").frame(self._app)
         if topic in _CHANGES:
@@ -84,18 +97,21 @@ class Page:
         if name not in self._converters:
             parts = self._app.parts
             if name == "alerts":
-                one = lazy.once("http.ws_alerts").Alerts(parts)
+                one = lazy.once("http.ws_alerts").Alerts(parts, self._lang)
             else:
                 self._app._routes("ws_streams")  # all pages share one
                 one = lazy.load("http.ws_streams").CONVERTERS[name](parts)
             self._converters[name] = one
         return self._converters[name]
 
-    def _want(self, streams):
+    def _want(self, streams, language):
         queue = self._queue
         if queue is None:
             return
         self._streams = streams
+        if language != self._lang:
+            self._lang = language
+            self._converters.pop("alerts", None)
         self._converters = {name: one for name, one in self._converters.items() if name in streams}
         wanted = set()
         if "events" in streams:

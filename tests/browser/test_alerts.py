@@ -175,3 +175,101 @@ def test_phone_and_wall_in_two_languages(running, open_page, lang, theme, size):
     assert overflow(page) == 0
     shot(page, f"alerts-{size[0]}-{lang}-{theme}")
     assert axe(page) == ""
+
+
+ENGLISH, FRENCH = "Temperature high: ", "Température élevée: "
+
+
+def choose(page, language):
+    """The language of the page, as a person chooses it."""
+    page.locator("details.menu > summary").click()
+    page.select_option("#language", language)
+    until(page, "(language) => document.documentElement.lang === language", language)
+
+
+def said(page, where):
+    """What the elements there say of temperature and voltage."""
+    return [text for text in page.locator(where).all_inner_texts() if re.search(r"[Tt]emp|[Vv]oltage|[Tt]ension", text)]
+
+
+def speaks(page, where, words):
+    """Wait until there is something, and all of it in that language."""
+    others = {ENGLISH: ("Temp\u00e9rature", "Tension"), FRENCH: ("Temperature", "voltage")}[words]
+
+    def look():
+        found = said(page, where)
+        return any(words in text for text in found) and not any(word in text for text in found for word in others)
+
+    wait_for(look, 15, f"{words!r} in {where}: {said(page, where)}")
+
+
+def test_alerts_come_in_the_language_of_the_page(running, open_page, warm):
+    """The gateway says French; a page in English has English alerts, beside one in French, and changes without a new load."""
+    assert running.http("/api/config").json["system"]["language"] == "fr"
+    active, log = ".active li", ".log tbody td:nth-child(3)"
+    page, other = open_page("#/alerts"), open_page("#/overview", lang="fr")
+    page.evaluate("window.sameLoad = true")
+    warm()
+    for where in (active, log):
+        speaks(page, where, ENGLISH)
+    speaks(other, ".alertlist .message", FRENCH)
+    number = next(iter(ours(running)))
+    running.http(f"/api/alerts/acknowledge/{number}", "POST")  # comes over the socket
+    page.wait_for_selector(f".active li[data-id='{number}'] >> text=acknowledged")
+    for where in (active, log):
+        speaks(page, where, ENGLISH)
+    shot(page, "alerts-language-en")
+    page.evaluate("location.hash = '#/overview'")
+    speaks(page, ".alertlist .message", ENGLISH)
+    choose(page, "fr")
+    speaks(page, ".alertlist .message", FRENCH)
+    page.evaluate("location.hash = '#/alerts'")
+    for where in (active, log):
+        speaks(page, where, FRENCH)
+    choose(page, "en")
+    for where in (active, log):
+        speaks(page, where, ENGLISH)
+    choose(page, "fr")
+    end(running)  # over: told on the socket in the language that is chosen now
+    wait_for(lambda: not said(page, active), 15, "they go")
+    speaks(page, log, FRENCH)
+    shot(page, "alerts-language-fr")
+    assert page.evaluate("window.sameLoad") is True
+
+
+def test_the_socket_is_told_the_language(running, open_page):
+    page = open_page(wait=None)
+    wishes = []
+
+    def heard(text):
+        message = json.loads(text)
+        if message["type"] == "subscribe":
+            wishes.append(message["lang"])
+
+    page.on("websocket", lambda socket: socket.on("framesent", heard))
+    page.goto("/#/overview")
+    page.wait_for_selector("#link[data-state=live]")
+    wait_for(lambda: "en" in wishes, 15, "the language of the page")
+    assert set(wishes) == {"en"}
+    choose(page, "fr")
+    wait_for(lambda: wishes[-1] == "fr", 15, "the other language")
+    page.evaluate("location.hash = '#/can'")
+    page.wait_for_selector("#view-can")
+    assert set(wishes[wishes.index("fr") :]) == {"fr"}
+
+
+def test_who_stays_keeps_the_language(running, open_page):
+    page = open_page("#/alerts")
+    field = page.locator("#alert-cell_voltage_max_mv")
+    field.fill("3.71")
+    page.locator("details.menu > summary").click()
+    page.select_option("#language", "fr")
+    page.click("dialog >> text=Stay here")
+    page.wait_for_selector("dialog", state="detached")
+    assert page.evaluate("document.documentElement.lang") == "en" and field.input_value() == "3.71"
+    page.locator("details.menu > summary").click()
+    assert page.input_value("#language") == ""
+    page.select_option("#language", "fr")
+    page.click("dialog button.danger")
+    until(page, "document.documentElement.lang === 'fr'")
+    wait_for(lambda: page.inner_text("#title") == "Alertes", 15, "in French")

@@ -309,9 +309,89 @@ def test_pages_statistics_and_errors(watch):
 
 
 def test_language(watch):
-    watch.parts.http("/api/config", "POST", {"system_language": "en"})
-    assert any(entry["message"].startswith("Cell voltage high: Cell ") for entry in watch.history())
+    """Who reads names the language; who does not gets the gateway's."""
+    high = {"fr": "Tension cellule haute: Cell ", "en": "Cell voltage high: Cell "}
+    path = "/api/alerts/history?limit=1000"
+
+    def texts(more=""):
+        return [entry["message"] for entry in watch.parts.http(path + more).json["alerts"] if entry["type"] == 3]
+
+    for setting in ("en", "fr"):
+        watch.parts.http("/api/config", "POST", {"system_language": setting})
+        for more, language in (("", setting), ("&lang=en", "en"), ("&lang=fr", "fr")):
+            assert texts(more) and all(text.startswith(high[language]) for text in texts(more)), (setting, more)
+    for bad in ("/api/alerts/active?lang=de", path + "&lang=", "/api/registers?lang=EN"):
+        reply = watch.parts.http(bad)
+        assert reply.status == 400 and reply.json["code"] == "INVALID_PARAMETER" and "lang" in reply.json["details"]
+
+
+class Listener:
+    """A WebSocket that hears alerts: /ws/page with `lang` as given (no /ws/page for None), or /ws/alerts."""
+
+    def __init__(self, stack, watch, path, lang=None):
+        self.socket = stack.enter_context(connect(watch.parts.gateway.ws_url + path))
+        if path == "/ws/page":
+            self.want(lang)
+
+    def want(self, lang):
+        message = {"type": "subscribe", "streams": ["alerts"], **({} if lang is None else {"lang": lang})}
+        self.socket.send(json.dumps(message))
+
+    def next(self, kind):
+        """The next message of that type, at most 10 s from now."""
+        end = time.monotonic() + 10
+        while (message := json.loads(self.socket.recv(end - time.monotonic())))["type"] != kind:
+            pass
+        return message
+
+    def text(self, status):
+        """What is said when the temperature alert gets that status."""
+        while True:
+            alert = self.next("alert")["alert"]
+            if alert["type"] == 1 and alert["status"] == status:
+                return alert["message"]
+
+    def opening(self):
+        """What is said of it among the active ones."""
+        return next(alert["message"] for alert in self.next("alerts")["alerts"] if alert["type"] == 1)
+
+
+def test_pages_at_once_in_two_languages(watch):
+    hot = {"fr": "Température élevée: ", "en": "Temperature high: "}
+    watch.config(debounce_sec=0, temperature_max_c=3)
+    number = watch.raised(1)["alert_id"]
+    with contextlib.ExitStack() as stack:
+        english, french = (Listener(stack, watch, "/ws/page", lang) for lang in ("en", "fr"))
+        assert english.opening().startswith(hot["en"]) and french.opening().startswith(hot["fr"])
+        watch.post(f"/api/alerts/acknowledge/{number}")
+        assert english.text(1).startswith(hot["en"]) and french.text(1).startswith(hot["fr"])
+        for bad in ("de", 5):
+            english.want(bad)
+            error = english.next("error")
+            assert error.pop("type") == "error" and set(error) == {"error", "code", "details"}
+            assert error["code"] == "INVALID_PARAMETER"
+        french.want("en")
+        assert french.opening().startswith(hot["en"])
+        english.want("fr")
+        assert english.opening().startswith(hot["fr"])
+        watch.config(temperature_max_c=100)
+        assert english.text(2).startswith(hot["fr"]) and french.text(2).startswith(hot["en"])
+    watch.gone(1)
+    watch.config(temperature_max_c=3)
+    watch.raised(1)
+    with contextlib.ExitStack() as stack:
+        readers = [
+            Listener(stack, watch, path, lang)
+            for path, lang in (("/ws/page", None), ("/ws/alerts", None), ("/ws/alerts?lang=en", None))
+        ]
+        assert [reader.opening().split(":")[0] for reader in readers] == [
+            "Température élevée", "Température élevée", "Temperature high"
+        ]  # fmt: skip
+        watch.parts.http("/api/config", "POST", {"system_language": "en"})
+        watch.config(temperature_max_c=100)
+        assert all(reader.text(2).startswith(hot["en"]) for reader in readers)  # the setting counts from now on
     watch.parts.http("/api/config", "POST", {"system_language": "fr"})
+    watch.config(debounce_sec=1)
 
 
 def test_bms_lost_and_back(watch):

@@ -337,6 +337,18 @@ def test_english():
     assert bench.message(3) == "Cell voltage high: Cell 9 = 3.7V > 3.65V"
 
 
+def test_a_reader_has_a_language_of_its_own():
+    bench = Bench(debounce_sec=0)
+    bench.live.data[L.CELL_MAX] = 3700
+    bench.run(1)
+    alert = bench.alerts.active[3]
+    english, french = bench.alerts.texts("en"), bench.alerts.texts("fr")
+    for setting in ("fr", "en"):
+        bench.config.values["system.language"] = setting
+        assert english.message(alert).startswith("Cell voltage high") and french.message(alert).startswith("Tension")
+        assert bench.alerts.texts().message(alert) == bench.alerts.texts(setting).message(alert)
+
+
 def test_every_type_has_a_text_in_both_languages():
     from firmware.alerts.alert import Alert
     from firmware.alerts.texts import Texts

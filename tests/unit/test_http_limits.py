@@ -155,3 +155,15 @@ def test_query_strings():
     assert parse("a=1&b=x%20y+z&a=2&&c&d=%C3%A9%&=") == {"a": "1", "b": "x y z", "c": "", "d": "é%", "": ""}
     for bad in ("a=%zz", "a=%ff", "%-1"):
         raises(ValueError, parse, bad)
+
+
+def test_the_language_that_is_asked_for():
+    from firmware.http.api import ApiError
+    from firmware.http.query import lang
+
+    for nothing in (None, {}, {"limit": "5"}, {"lang": None}):
+        assert lang(nothing, "fr") == "fr" and lang(nothing, None) is None
+    assert lang({"lang": "en"}, "fr") == "en" and lang({"lang": "fr"}, None) == "fr"
+    for bad in ("", "de", "EN", "fr,en", 1, True, [], ["fr"], {}):
+        error = raises(ApiError, lang, {"lang": bad}, "fr")
+        assert (error.status_code, error.code, error.details) == (400, "INVALID_PARAMETER", "lang must be fr or en")

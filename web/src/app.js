@@ -42,10 +42,10 @@
 import { apiFor, ApiError, loggedIn, setCredential } from "./shell/api.js";
 import { askLogin, confirm, dialog, errorText, startDialogs, toast } from "./shell/dialogs.js";
 import { attr, h, svg, text } from "./shell/dom.js";
-import { between, bytes, dateTime, duration, language, number, time, translator } from "./shell/i18n.js";
+import { between, bytes, chooseLanguage, dateTime, duration, language, number, time, translator } from "./shell/i18n.js";
 import { live, onLive, startLive } from "./shell/live.js";
 import { startRouter } from "./shell/router.js";
-import { listen, reconnect, startSocket } from "./shell/socket.js";
+import { listen, reconnect, startSocket, subscribe } from "./shell/socket.js";
 import { startTheme } from "./shell/theme.js";
 import { drawFrame, showLive, showRoute } from "./shell/frame.js";
 import { texts } from "./texts.js";
@@ -215,10 +215,14 @@ function frame() {
     chooseTheme,
     login,
     reconnect,
-    relanguage: async () => {
-      if (!(await mayLeave())) return;
-      frame();
-      if (shown) show(shown.route, false);
+    relanguage: async (value) => {
+      const may = await mayLeave();
+      if (may) {
+        chooseLanguage(value);
+        subscribe(); // the alerts come again, in the new language
+      }
+      frame(); // else too: the menu names what is chosen
+      if (may && shown) show(shown.route, false);
     },
   });
   showLive(t, live);

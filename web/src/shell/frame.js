@@ -1,7 +1,7 @@
 // Header, navigation and what they show of the live state.
 import { h, svg, text, attr } from "./dom.js";
 import { loggedIn } from "./api.js";
-import { chooseLanguage, duration, language, languageChoice, number } from "./i18n.js";
+import { duration, language, languageChoice, number } from "./i18n.js";
 import { store, stored } from "./stored.js";
 import { themeChoice } from "./theme.js";
 
@@ -34,10 +34,6 @@ function choice(id, label, value, options, onchange) {
 function drawMenu({ t, chooseTheme, login, relanguage }) {
   const themes = [["", t("auto")], ["light", t("light")], ["dark", t("dark")]]; // prettier-ignore
   const languages = [["", t("auto")], ["en", "English"], ["fr", "Français"]]; // prettier-ignore
-  const setLanguage = (value) => {
-    chooseLanguage(value);
-    relanguage();
-  };
   const log = h("button", { type: "button", onclick: () => ((menu.open = false), login()) });
   const nameLog = () => text(log, t(loggedIn() ? "logout" : "login")); // before it opens: `toggle` comes a frame later
   const menu = h(
@@ -54,7 +50,7 @@ function drawMenu({ t, chooseTheme, login, relanguage }) {
     h(
       "div",
       { class: "panel" },
-      choice("language", t("language"), languageChoice(), languages, setLanguage),
+      choice("language", t("language"), languageChoice(), languages, relanguage),
       choice("theme", t("theme"), themeChoice(), themes, chooseTheme),
       log,
     ),

@@ -1,5 +1,8 @@
 // The page's one WebSocket, /ws/page. It carries the streams that somebody listens to, is closed while the page is hidden, and
-// connects again by itself. `link` is "wait", "live", "lost", "full" (too many pages on this gateway) or "paused".
+// connects again by itself. Alerts come in the language of the page. `link` is "wait", "live", "lost", "full" (too many pages on
+// this gateway) or "paused".
+import { language } from "./i18n.js";
+
 const RETRY_MS = [300, 1000, 2000, 4000, 8000];
 const SILENT_MS = 6000; // telemetry comes each second: no message for so long means that the network is gone
 const PING_MS = 15000;
@@ -34,14 +37,16 @@ export const linkState = () => link;
 export const onLink = (watch) => watchers.add(watch);
 
 function send(message) {
-  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+  if (socket?.readyState === WebSocket.OPEN) socket.send(message);
 }
 
-function subscribe(again = false) {
+/** Tell the gateway what is listened to, and in which language, when it does not know that yet, or `again`. */
+export function subscribe(again = false) {
   const streams = [...new Set([...listeners.keys()].map((type) => STREAM[type]).filter(Boolean))].sort();
-  if (!again && String(streams) === subscribed) return;
-  subscribed = String(streams);
-  send({ type: "subscribe", streams });
+  const wish = JSON.stringify({ type: "subscribe", streams, lang: language() });
+  if (!again && wish === subscribed) return;
+  subscribed = wish;
+  send(wish);
 }
 
 /** Call `listener(message)` for each message of that type. Gives the function that ends this. */
@@ -116,7 +121,7 @@ function connect() {
     opened = true;
     dropped = 0;
     subscribe(true);
-    pinging = setInterval(() => send({ type: "ping" }), PING_MS);
+    pinging = setInterval(() => send('{"type":"ping"}'), PING_MS);
   };
   socket.onmessage = receive;
   socket.onclose = () => closed(opened);

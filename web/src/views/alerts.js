@@ -71,7 +71,7 @@ function activeCard(ctx, changed) {
 
   async function read() {
     try {
-      alerts = (await api.get("/api/alerts/active")).alerts;
+      alerts = (await api.get("/api/alerts/active?lang=" + ctx.lang)).alerts;
       draw();
     } catch (error) {
       if (ctx.signal.aborted) return;
@@ -140,7 +140,7 @@ function logCard(ctx) {
     timer = 0;
     read_at = performance.now();
     try {
-      page = await api.get(`/api/alerts/history?limit=${PAGE}&offset=${offset}`);
+      page = await api.get(`/api/alerts/history?lang=${ctx.lang}&limit=${PAGE}&offset=${offset}`);
       draw();
       const found = await api.get("/api/alerts/statistics");
       for (const [key, value] of figures) {
