@@ -32,9 +32,11 @@ def run(script, path, *arguments):
 
 
 def compile_plain(target):
-    """firmware/ as .mpy with all its names: modules that are loaded on the way must not be compiled then."""
-    for source in (ROOT / "firmware").rglob("*.py"):
-        out = (Path(target) / source.relative_to(ROOT)).with_suffix(".mpy")
+    """firmware/ and lib/ as .mpy with all their names: modules that are loaded on the way must not be compiled then."""
+    sources = [(path, path.relative_to(ROOT)) for path in (ROOT / "firmware").rglob("*.py")]
+    sources += [(path, path.relative_to(ROOT / "lib")) for path in (ROOT / "lib").rglob("*/*.py")]
+    for source, place in sources:
+        out = (Path(target) / place).with_suffix(".mpy")
         out.parent.mkdir(parents=True, exist_ok=True)
         command = [find_mpy_cross(), "-O3", "-march=x64", "-o", str(out), str(source)]
         subprocess.run(command, check=True, capture_output=True)
