@@ -12,6 +12,8 @@
 //           There is no inline style in HTML (CSP); `style: {width: "3px"}` in props and element.style work.
 //   t(key, {name: value})   text in the language, of the view, else of the shell; {name} in it is replaced
 //   lang            "en" or "fr"
+//   said(words)     what the gateway says in English (a reason, why something failed) in the language; alerts and TinyBMS settings
+//                   come in the language that they are asked for in
 //   number(value, digits, unit), time(ms), dateTime(ms), duration(ms), between(ms, ms), bytes(n)   in the language; "–" for null
 //                   (null is never 0). Times of a gateway whose clock is not set count from its start: these show them so
 //   api.get(path), api.post(path, body), api.put(path, body), api.delete(path)   JSON in and out; each may take options as last
@@ -42,7 +44,7 @@
 import { apiFor, ApiError, loggedIn, setCredential } from "./shell/api.js";
 import { askLogin, confirm, dialog, errorText, startDialogs, toast } from "./shell/dialogs.js";
 import { attr, h, svg, text } from "./shell/dom.js";
-import { between, bytes, chooseLanguage, dateTime, duration, language, number, time, translator } from "./shell/i18n.js";
+import { between, bytes, chooseLanguage, dateTime, duration, language, number, said, time, translator } from "./shell/i18n.js";
 import { live, onLive, startLive } from "./shell/live.js";
 import { startRouter } from "./shell/router.js";
 import { listen, reconnect, startSocket, subscribe } from "./shell/socket.js";
@@ -115,6 +117,7 @@ function contextFor(route, module, ends, state) {
     ApiError,
     t: translator(module.texts, texts),
     lang: language(),
+    said,
     api: apiFor(abort.signal),
     signal: abort.signal,
     go: (hash) => (location.hash = hash),

@@ -1,6 +1,7 @@
 // Toasts, and native dialogs that ask: confirmation and login.
 import { h } from "./dom.js";
 import { ApiError, credentialOf, onLogin, request } from "./api.js";
+import { said } from "./i18n.js";
 
 const TOAST_MS = 6000;
 let box;
@@ -31,7 +32,9 @@ export function errorText(error) {
   if (!(error instanceof ApiError)) return String(error?.message || error);
   const key = "error." + error.code;
   const known = t(key);
-  return [known === key ? error.message : known, error.details].filter(Boolean).join(": ");
+  const words = known === key ? said(error.message) : known;
+  const details = said(error.details);
+  return details && details.toLowerCase() !== words.toLowerCase() ? `${words}: ${details}` : words;
 }
 
 /** Open a dialog; gives what `close(value)` was called with, or undefined when it was dismissed.

@@ -1,4 +1,5 @@
 // Language, numbers and times. The language is that of the browser until somebody chooses another one.
+import { french } from "./french.js";
 import { stored, store } from "./stored.js";
 
 export const NONE = "–";
@@ -24,6 +25,9 @@ export function translator(...dictionaries) {
     return key;
   };
 }
+
+/** A text of the gateway's own, which is English, in the language; "" for none. Logs and names stay as they are. */
+export const said = (words) => (words && language() === "fr" ? french(words) : words || "");
 
 function format(kind, options) {
   const name = language() + kind + JSON.stringify(options);

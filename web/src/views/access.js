@@ -94,4 +94,4 @@ export const askRestart = (ctx, names) =>
   ctx.confirm({ title: ctx.t("restart.title"), text: [ctx.t("restart.text", { names: names.join(", ") }), ctx.t("restart.can")], action: ctx.t("restart.go") });
 
 /** The words of the server for pins, as a list. */
-export const pinWarnings = (ctx, warnings) => (warnings?.length ? ctx.h("ul", null, warnings.map((words) => ctx.h("li", null, words))) : null);
+export const pinWarnings = (ctx, warnings) => (warnings?.length ? ctx.h("ul", null, warnings.map((words) => ctx.h("li", null, ctx.said(words)))) : null);

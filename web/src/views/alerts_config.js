@@ -152,7 +152,7 @@ class Form {
     const field = this.fields.get(name);
     this.ctx.text(this.said, this.ctx.errorText(error));
     if (!field) return;
-    this.complain(field, error.details);
+    this.complain(field, this.ctx.said(error.details));
     field.input.focus();
   }
 }

@@ -34,7 +34,7 @@ function busCard(ctx) {
       errors: ctx.number(bus.errors),
       dropped: ctx.number(bus.dropped),
       busoffs: ctx.number(bus.bus_offs),
-      trouble: bus.last_error || t("none"),
+      trouble: ctx.said(bus.last_error) || t("none"),
     };
     for (const key in said) ctx.text(value[key], said[key]);
     if (refused) return; // stays until it is asked again: the socket says nothing of why
@@ -110,7 +110,7 @@ function field(ctx, name, value) {
 function words(ctx, value, unit) {
   const { t } = ctx;
   if (typeof value === "boolean") return t(value ? "yes" : "no");
-  if (Array.isArray(value)) return value.length ? value.map((one) => one.replaceAll("_", " ")).join(", ") : t("none");
+  if (Array.isArray(value)) return value.length ? value.map((one) => (t("item." + one) === "item." + one ? one.replaceAll("_", " ") : t("item." + one))).join(", ") : t("none");
   if (typeof value !== "number") return value ? `“${value}”` : "“”";
   const digits = Number.isInteger(value) ? 0 : Math.abs(value * 10 - Math.round(value * 10)) < 1e-4 ? 1 : 2;
   return ctx.number(value, digits, unit);

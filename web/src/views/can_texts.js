@@ -146,5 +146,18 @@ const fr = {
   system_online: "système en ligne",
   yes: "oui",
   no: "non",
+  "item.general": "général",
+  "item.high_voltage": "tension haute",
+  "item.low_voltage": "tension basse",
+  "item.high_temperature": "température haute",
+  "item.low_temperature": "température basse",
+  "item.high_temperature_charge": "température haute en charge",
+  "item.low_temperature_charge": "température basse en charge",
+  "item.high_discharge_current": "courant de décharge élevé",
+  "item.high_charge_current": "courant de charge élevé",
+  "item.contactor": "contacteur",
+  "item.short_circuit": "court-circuit",
+  "item.bms_internal": "BMS interne",
+  "item.cell_imbalance": "déséquilibre des cellules",
 };
 export const texts = { en, fr };

@@ -213,7 +213,7 @@ export class Form {
     this.ctx.text(this.said, this.ctx.errorText(error));
     if (!key) return;
     const field = this.fields.get(key);
-    this.complain(field, error.details.slice(name.length + 1));
+    this.complain(field, this.ctx.said(error.details.slice(name.length + 1)));
     field.input.focus();
   }
 }

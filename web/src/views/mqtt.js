@@ -31,7 +31,7 @@ export function mount(root, ctx) {
     inner.replaceChildren(
       h("p", { class: "state" }, h("span", { class: "badge", dataset: { tone } }, t(words)), " ", now.enabled ? now.broker : h("span", { class: "quiet" }, t("off.why"))),
       h("dl", { class: "figures" }, figure("sent", ctx.number(now.messages_sent)), figure("received", ctx.number(now.messages_received)), figure("errors", ctx.number(now.errors))),
-      list(ctx, [[t("mqtt.client_id"), now.client_id], [t("last_error"), now.last_error || t("none")], [t("verified"), t(now.verified ? "yes" : "no")]]),
+      list(ctx, [[t("mqtt.client_id"), now.client_id], [t("last_error"), ctx.said(now.last_error) || t("none")], [t("verified"), t(now.verified ? "yes" : "no")]]),
     );
   }
 }
@@ -69,7 +69,7 @@ async function fillSettings(ctx, inner, saved) {
       result.dataset.tone = found.success ? "good" : "bad";
       const at = found.success ? STAGES.length : STAGES.indexOf(found.stage);
       const steps = STAGES.slice(0, at + 1).map((stage, i) => h("li", null, i < at ? "✓ " : "✕ ", t("stage." + stage)));
-      result.replaceChildren(h("b", null, found.success ? t("test.good") : `${t("test.bad")}: ${found.error}`), h("ul", null, steps), found.success ? h("small", null, t(found.verified ? "test.verified" : "test.unverified")) : "");
+      result.replaceChildren(h("b", null, found.success ? t("test.good") : `${t("test.bad")}: ${ctx.said(found.error)}`), h("ul", null, steps), found.success ? h("small", null, t(found.verified ? "test.verified" : "test.unverified")) : "");
     } catch (error) {
       if (!ctx.signal.aborted) {
         result.replaceChildren();

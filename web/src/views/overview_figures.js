@@ -1,6 +1,5 @@
 // Overview: figures, the limits, and how near the pack is to them.
 import { card, milli, power, signed, watts } from "./overview_common.js";
-import { french } from "./reasons.js";
 
 const PROTECTIONS = ["ov", "uv", "oc_charge", "oc_discharge", "temp_high", "temp_low"];
 
@@ -84,7 +83,7 @@ export function limits(ctx) {
     badge.dataset.tone = { STALE: "bad", FAULT: "bad", STOPPED: "bad", STARTING: "warn" }[name] || "good";
     for (const which of ["cvl", "ccl", "dcl"]) {
       const reason = limits?.reasons[which]?.replace(/^\w+ [\d.]+ [VA](: )?/, "");
-      text(rows[which].why, reason ? (ctx.lang === "fr" ? french(reason) : reason) : limits?.reasons[which] ? "\u00a0" : t("nothing.sent"));
+      text(rows[which].why, reason ? ctx.said(reason) : limits?.reasons[which] ? "\u00a0" : t("nothing.sent"));
     }
   }
   return { element, battery, state };

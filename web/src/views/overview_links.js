@@ -48,7 +48,7 @@ export function links(ctx) {
     text(rows[name].more, more);
   };
   function state({ bms, can, mqtt, wifi, version, uptime_ms, timestamp_ms }) {
-    show("bms", bms.connected ? "good" : "bad", bms.connected ? "is.connected" : "is.silent", bms.reason === "no answer" ? "" : bms.reason);
+    show("bms", bms.connected ? "good" : "bad", bms.connected ? "is.connected" : "is.silent", bms.reason === "no answer" ? "" : ctx.said(bms.reason));
     if (!can?.enabled) show("can", "", "is.off");
     else show("can", { RUNNING: "good", NO_ACK: "warn", STARTING: "warn" }[can.state] || "bad", "can." + can.state, number(can.speed / 1000, 0, "kbit/s"));
     if (can?.gx_present) show("gx", "good", "is.connected", can.speaking ? t("is.steered") : t("is.unsteered"));

@@ -26,9 +26,9 @@ function aboutCard(ctx) {
     };
     inner.replaceChildren(
       ...[
-        bad(info.safe_mode && `${t("safe_mode")}: ${info.safe_mode}`),
-        bad(info.config_problem && `${t("config_problem")}: ${info.config_problem}`),
-        bad(slots?.failed && `${t("failed", { version: slots.failed.version })}: ${slots.failed.reason}`),
+        bad(info.safe_mode && `${t("safe_mode")}: ${ctx.said(info.safe_mode)}`),
+        bad(info.config_problem && `${t("config_problem")}: ${ctx.said(info.config_problem)}`),
+        bad(slots?.failed && `${t("failed", { version: slots.failed.version })}: ${ctx.said(slots.failed.reason)}`),
       ].filter(Boolean),
       list(ctx, [
         [t("version"), `${info.version}${info.slot ? ` (${info.slot}${slots.trial ? ", " + t("trial") : ""})` : ""}`],

@@ -37,7 +37,7 @@ function linkCard(ctx) {
   }
   read();
   ctx.on("state", ({ bms }) => {
-    ctx.text(badge, bms.connected ? t("ok") : [t("silent"), bms.reason].filter(Boolean).join(": "));
+    ctx.text(badge, bms.connected ? t("ok") : [t("silent"), ctx.said(bms.reason)].filter(Boolean).join(": "));
     badge.dataset.tone = bms.connected ? "good" : "bad";
   });
   const list = cells.map(([name, cell]) => h("div", null, h("dt", null, t(name)), cell));

@@ -117,6 +117,6 @@ export function updateCard(ctx) {
     const ota = await ctx.attempt(() => api.get("/api/ota"), { quiet: true });
     if (!ota) return;
     if (ota.reboot_required) ready(ota);
-    else if (ota.state === "FAILED") say("bad", `${t("update.failed")}: ${ota.error}`);
+    else if (ota.state === "FAILED") say("bad", `${t("update.failed")}: ${ctx.said(ota.error)}`);
   }, { height: 130 }); // prettier-ignore
 }
