@@ -38,5 +38,5 @@ export const loggedIn = () => authorization !== "";
 
 export function explain(error) {
   if (!(error instanceof ApiError)) return t("The gateway does not answer. Is this telephone still connected to its WiFi?");
-  return error.status === 401 ? t("Wrong password.") : error.message;
+  return error.status === 401 ? t("Wrong password.") : t(error.message);
 }

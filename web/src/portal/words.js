@@ -49,6 +49,12 @@ const FR = {
     "Connectez ce téléphone au même réseau. Le WiFi de la passerelle s'arrête dans une minute.",
   "The page has lost the gateway: if it has found the network, it is at ":
     "La page a perdu la passerelle : si elle a trouvé le réseau, elle est à ",
+  // what the gateway says
+  "busy, ask again in a few seconds": "occupé, redemandez dans quelques secondes",
+  "the scan does not end": "la recherche ne finit pas",
+  "this machine has no WiFi of ours": "cette machine n'a pas de WiFi à nous",
+  "Too many requests": "Trop d'essais",
+  "Service unavailable": "Service indisponible",
   "network not found": "réseau introuvable",
   "wrong password": "mauvais mot de passe",
   "its security is not supported": "sa sécurité n'est pas prise en charge",
