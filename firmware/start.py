@@ -120,12 +120,12 @@ async def rest(app):
     common = (app.live, app.bus, board, app.config, app.log, board.data_dir)
     radio = board.radio()
     if radio:
-        from firmware.net import clock
+        from firmware.net.clock import task
         from firmware.net.wifi import Wifi
 
         app.wifi = board.station = Wifi(app, *radio)
         start("wifi", app.wifi.run)
-        start("ntp", lambda: clock.run(app))
+        start("ntp", task(app))
     app.ota = Ota()
     lazy.once("http.reset").when_asked(app)
     app.http = Door(app)

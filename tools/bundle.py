@@ -26,6 +26,7 @@ BUNDLES = {
     "can": "can.frames can.alarms can.schedule can.can can.sensors can.currents can.phase can.charge",
     "can.slcan": "can.slcan_line can.slcan",
     "board.esp32": "board.esp32 can.twai_queue can.twai_regs can.twai_recovery can.twai",
+    "net.wifi": "net.clock net.wifi",
     "http": "http.api http.connection http.request http.auth http.web http.server",
     "alerts": "alerts.rules alerts.alerts",
     "system.bundle": "system.archive system.manifest system.bundle",

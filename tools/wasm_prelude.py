@@ -5,6 +5,7 @@ a board: it lies in the firmware.
 """
 
 import asyncio
+import binascii  # noqa: F401  (Python here, C on a board)
 import builtins
 import os
 import random

@@ -9,6 +9,11 @@ _HOUR_S = const(3600)
 _RETRY_S = const(15)  # doubled up to an hour
 
 
+def task(app):
+    """What `Tasks.start` asks for. Made here: a function keeps the module it was made in, and start.py is to be forgotten."""
+    return lambda: run(app)
+
+
 async def run(app):
     """The task. `app`: board, config, log, event(name, data)."""
     due = 0
