@@ -13,11 +13,11 @@ KB = 1024
 # Modules that stay loaded from the start on, nobody connected, MQTT off: their code takes heap for ever. Everything else is
 # loaded when it is needed and dropped. tests/integration/test_resident.py compares this with sys.modules of a running gateway.
 _EVERYWHERE = """
-    firmware/__init__ firmware/app firmware/alerts firmware/bms firmware/board firmware/can firmware/history_energy
+    firmware/app firmware/alerts firmware/bms firmware/can firmware/history_energy
     firmware/history_history firmware/mqtt_mqtt
 """
 _ON_HOSTS = "firmware/board_host firmware/board_hostport firmware/can_slcan"
-_ON_BOARDS = "firmware/board_esp32"
+_ON_BOARDS = "firmware/board_esp32 firmware/net_wifi"  # the radio's driver: with a station configured
 
 _INLINE = 128  # a file up to this size lies in its directory (tools/package.py)
 _PAIR_BLOCKS, _PAIR_BYTES = 2, 1536  # a directory is pairs of blocks, which littlefs splits at 2 KB

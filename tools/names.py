@@ -20,6 +20,9 @@ import keyword
 import re
 from pathlib import Path
 
+from tools.budgets import resident
+from tools.chips import CHIPS
+from tools.scopes import Scopes
 from tools.syntax import walk
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +32,18 @@ KEEPERS = (
     "tests/integration/resident_driver.py tests/integration/door_driver.py tests/integration/test_32bit.py"
 ).split()
 _ASKED_FOR = ("_Commands",)  # of firmware/mqtt/commands.py: methods are asked for by name
+# Names that a .mpy holds as a number instead of a text (static_qstr_list of MicroPython's py/makeqstrdata.py), also of builtins
+# that nobody here mentions: they go to the names that most modules share
+_STATIC = frozenset(
+    """
+    ArithmeticError AssertionError AttributeError BaseException EOFError Ellipsis GeneratorExit ImportError IndentationError
+    IndexError KeyError LookupError NameError NotImplementedError OverflowError RuntimeError SyntaxError TypeError
+    ZeroDivisionError abs all any args bytecode callable classmethod copy divmod endswith eval exec extend find from_bytes
+    globals hash index insert isalpha isdigit islower isspace issubclass isupper items iter locals lower lstrip map pop popitem
+    pow readline remove repr reverse rfind rindex rsplit rstrip setdefault sort sorted sum throw upper zip
+    """.split()
+)
+_STAYS = 5  # a byte of a module that stays loaded is worth so many of another
 _WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _TABLE = re.compile(r"[\w\s=.*-]*")
 
@@ -103,30 +118,43 @@ def _defined(tree):
             yield node.asname
 
 
+def _told(tree):
+    """The identifiers that a .mpy holds: all but local variables, which are numbers there."""
+    found = set(Scopes(tree).uses)
+    for node in walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.arg | ast.Attribute):
+            found.add(getattr(node, "arg", None) or node.attr)
+        elif isinstance(node, ast.ImportFrom):
+            found.update(alias.name for alias in node.names)
+    return found
+
+
 def table(trees, names, others):
     """{name: new name} for the modules `trees` {path: ast} named `names` {path: dotted}; `others`: names that stay."""
     everywhere, known = rom()
     kept = known | others | set(dir(builtins)) | set(keyword.kwlist)
     for name in names.values():
         kept |= set(name.split("."))
-    defined, mentioned, identifiers = set(), set(), []
+    defined, mentioned, told = set(), set(), []
     for tree in trees.values():
         words = set(_words(tree))
-        identifiers.append(set(_identifiers(tree)))
+        told.append(_told(tree))
         kept |= {*_kept(tree), *words}
         defined |= set(_defined(tree))
-        mentioned |= identifiers[-1] | words
+        mentioned |= {*_identifiers(tree), *words}
     old = sorted(name for name in defined - kept if not name.startswith("__") and name != "_")
     free = [
-        name for name in sorted(everywhere, key=lambda name: (len(name), name))
-        if name not in mentioned | others and name not in dir(builtins) and not keyword.iskeyword(name)
-        and not name.startswith("_")
+        name for name in sorted({*everywhere, *_STATIC}, key=lambda name: (name not in _STATIC and len(name), name))
+        if name not in mentioned | others and not keyword.iskeyword(name) and not name.startswith("_")
     ]  # fmt: skip
+    stays = {name.replace("/", ".").removesuffix(".__init__") for chip in CHIPS.values() for name in resident(chip)}
     uses = dict.fromkeys(old, 0)
-    for found in identifiers:
+    for path, found in zip(trees, told):
         for name in found & uses.keys():
-            uses[name] += 1
-    old.sort(key=lambda name: (-uses[name], name))
+            uses[name] += _STAYS if names[path] in stays else 1
+    old = sorted((name for name in old if uses[name]), key=lambda name: (-uses[name], name))
     return dict(zip(old, free))
 
 
