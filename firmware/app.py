@@ -156,7 +156,7 @@ class App:
             self.board.reset()
 
 
-async def run(app):
+async def run_all(app):
     await lazy.load("start").everything(app)
     lazy.drop("start")
     while True:
@@ -172,7 +172,7 @@ def main(argv):
         raise SystemExit(2)
     app = App(board)
     try:
-        asyncio.run(run(app))
+        asyncio.run(run_all(app))
     except Exception as error:
         app.note("app", error, True)
         raise

@@ -38,7 +38,12 @@ JOINED = (
     "bms.order bms.why",
     "system.queues system.bus_metrics",
     "can.identity can.alarm_rows",  # when CAN starts
+    "can.twai_chips can.twai_setup",
+    "alerts.store alerts.alert",  # the one imports the other
+    "alerts.texts alerts.seen",
     "history.counters history.days",
+    "history.early history.store",  # the one imports the other
+    "system.health system.slots",
     "history.report history.thin",
     "http.listen http.reset http.query",
     "http.body http.json_stream",
@@ -46,6 +51,7 @@ JOINED = (
     "mqtt.limits mqtt.endpoint",
     "mqtt.session mqtt.outgoing",  # the one imports the other
 )
+OPEN = ("app", "board")  # members whose names programs outside know: main.py, those that measure
 _IMPORTS = ast.Import | ast.ImportFrom
 _COMPILER = ("const", "micropython")  # mpy-cross knows them by these names
 
@@ -62,9 +68,9 @@ def _constants(tree):
 class Bundler:
     """`sources` {dotted name: source}, `bundles` {bundle: [members]}; `result()` gives the sources with the bundles in them."""
 
-    def __init__(self, sources, bundles, joined=()):
-        """`joined`: members that are loaded by name, which `sources` do by the name of the bundle already."""
-        self.sources, self.bundles, self.joined = sources, bundles, joined
+    def __init__(self, sources, bundles, joined=(), opened=()):
+        """`joined`: members that are loaded by name, which `sources` do by the name of the bundle already. `opened`: see OPEN."""
+        self.sources, self.bundles, self.joined, self.opened = sources, bundles, joined, opened
         self.trees = {name: ast.parse(source) for name, source in sources.items()}
         self.home = {member: bundle for bundle, members in bundles.items() for member in members}
         for bundle, members in bundles.items():
@@ -82,13 +88,13 @@ class Bundler:
         """{dotted name: source} without the members."""
         for name, tree in self.trees.items():
             check_strings(name, tree, self.home.keys() - {self.home[member] for member in self.joined})
-        for member in self.joined:  # what is asked for by attribute
+        for member in (*self.joined, *self.opened):  # what is asked for by attribute
             names = self.scopes[member].bound - _imported(self.trees[member]) - _constants(self.trees[member])
             self.wanted[member] |= {name for name in names if not name.startswith("_")}
         links = [(name, link) for name, tree in self.trees.items() for link in self._links(name, tree)]
         for bundle, members in self.bundles.items():
             self._name(bundle, members)
-        for member in self.joined:
+        for member in (*self.joined, *self.opened):
             met = [name for name in self.wanted[member] if self.new[member][name] != name]
             if met:
                 raise Refused(f"{member}: {', '.join(met)} means something else in {self.home[member]}")
@@ -272,5 +278,5 @@ def bundle(sources, names):
         homes.update(dict.fromkeys(members, members[0]))
         table[members[0]] = members
     sources = {names[path]: redirect(source, homes) for path, source in sources.items()}
-    result = Bundler(sources, table, homes).result()
+    result = Bundler(sources, table, homes, [flat(f"firmware.{member}") for member in OPEN]).result()
     return {paths[name]: source for name, source in result.items()}

@@ -19,7 +19,7 @@ _PERIOD_MS = const(200)
 _IDLE = const(50)  # passes after which what was loaded is dropped: 10 s
 _START_S = const(15)  # so long a BMS may take to answer for the first time
 _PENDING = const(8)  # status changes kept between two passes
-_LOADED = ("watch", "life", "store", "alert", "seen", "texts")
+_LOADED = ("watch", "life", "store", "texts")
 
 
 class Log:

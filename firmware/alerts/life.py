@@ -136,9 +136,9 @@ def may_log(log, now):
 
 def first_contact(alerts):
     """Up to which of the events.total the log knows them."""
-    from firmware.alerts import seen
+    from firmware.alerts.seen import unseen
 
-    return alerts.events.total - seen.unseen(alerts.events, alerts.log.seen)
+    return alerts.events.total - unseen(alerts.events, alerts.log.seen)
 
 
 def take_events(alerts):

@@ -6,8 +6,8 @@ can tell later when that start was.
 
 import os
 from micropython import const
-from firmware import lazy
 from firmware.history.archive import CLOCK_SMALL_S, EARLY, QUARTER
+from firmware.history.store import store
 from firmware.history.summary import SIZE
 
 _PIECE = const(24)  # records a step: their places lie in two or three files
@@ -40,31 +40,31 @@ def follow(archive, base_ms):
 
 def step(archive, ring):
     """Set the waiting records aside (clock not set), or place some of those (clock set)."""
-    path = archive.directory + EARLY + ring.name
+    spare = archive.directory + EARLY + ring.name
     try:
         if archive.base_s:
-            _place(archive, ring, path)
+            _place(archive, ring, spare)
         elif ring.early < ring.capacity:
-            _put_aside(ring, path)
+            _put_aside(ring, spare)
     except OSError:
         if archive.base_s:
             ring.early = ring.placed = 0  # unreadable; while the clock is not set: tried again, the oldest give way
 
 
-def _put_aside(ring, path):
-    with open(path, "ab") as file:
+def _put_aside(ring, spare):
+    with open(spare, "ab") as file:
         file.write(memoryview(ring.waiting)[: ring.count * SIZE])
     ring.early += ring.count
     ring.count = 0
 
 
-def _place(archive, ring, path):
-    with open(path, "rb") as file:
+def _place(archive, ring, spare):
+    with open(spare, "rb") as file:
         file.seek(ring.placed * SIZE)
         records = file.read(_PIECE * SIZE)
     count = len(records) // SIZE
-    lazy.once("history.store").store(archive, ring, records, count)
+    store(archive, ring, records, count)
     ring.placed += count
     if ring.placed >= ring.early or not count:
-        os.remove(path)
+        os.remove(spare)
         ring.early = ring.placed = 0

@@ -57,6 +57,7 @@ class Tasks:
             except NotStartable as error:
                 entry.failed = str(error)
                 self._log.error(entry.name, "not started: %s" % error)
+                entry.function = None  # and what it was made in, start.py as a rule
                 return
             except Exception as error:
                 self._report(entry, error)

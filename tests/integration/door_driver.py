@@ -13,7 +13,7 @@ sys.path.insert(1, "slot_a/lib")
 
 from firmware import app as application  # noqa: E402
 
-run = application.run
+run = application.run_all
 
 
 async def watched(app):
@@ -39,5 +39,5 @@ async def tell(app):
             sys.stdout.write("left %d %d\n" % (gc.mem_alloc(), app.board.largest_block()))
 
 
-application.run = watched
+application.run_all = watched
 application.main(sys.argv[1:])

@@ -12,7 +12,7 @@ sys.path.insert(1, "slot_a/lib")
 from firmware import app as application  # noqa: E402
 
 
-run = application.run
+run = application.run_all
 
 
 async def watched(*arguments):
@@ -27,5 +27,5 @@ async def tell(seconds):
     sys.stdout.write("end\n")
 
 
-application.run = watched
+application.run_all = watched
 application.main(sys.argv[2:])

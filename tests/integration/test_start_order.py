@@ -18,9 +18,8 @@ REQUIRED = (
     "firmware.app",
     "firmware.start",
     "firmware.system_health",
-    "firmware.system_slots",
 )
-ROOMS = ("firmware.board", "firmware.bms", "firmware.can", "firmware.config")
+ROOMS = ("firmware.board_", "firmware.bms", "firmware.can", "firmware.config")
 NEVER = ("firmware.http", "firmware.alerts", "firmware.history", "firmware.mqtt", "firmware.net_", "microdot")
 
 

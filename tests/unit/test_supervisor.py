@@ -84,7 +84,7 @@ class _Ending:
 
 
 def test_whatever_ends_it_the_bus_is_left():
-    kept = module.machine_board, module.App, module.run
+    kept = module.machine_board, module.App, module.run_all
     _Ending.log.clear()
     module.machine_board = lambda argv: None
     module.App = _Ending
@@ -94,8 +94,8 @@ def test_whatever_ends_it_the_bus_is_left():
             async def run(app, error=error):
                 raise error
 
-            module.run = run
+            module.run_all = run
             raises(type(error), module.main, [])
     finally:
-        module.machine_board, module.App, module.run = kept
+        module.machine_board, module.App, module.run_all = kept
     assert _Ending.log == [("note", "app", "x", True), "left", "left", "left"]
