@@ -38,10 +38,10 @@ class Known:
 
 KNOWN = {
     "mpy that stay loaded": Known(
-        49_200, "the parts are larger than planned; firmware/start.py leaves out what has no room"
+        49_500, "the parts are larger than planned; firmware/start.py leaves out what has no room"
     ),
     "mpy that stay loaded, host": Known(
-        53_100, "as on boards, with the drivers of a computer, which has the heap for it"
+        51_500, "as on boards, with the drivers of a computer, which has the heap for it"
     ),
     "flash ota": Known(
         600, "two slots do not fit: with an OTA image of MicroPython the application is updated over USB"

@@ -88,6 +88,8 @@ def built():
         names = [*builder.compile_firmware(compiler, slot, fresh.inputs(builder.find_mpy_cross()))]
         names += [f"lib/{name}" for name in builder.compile_library(compiler, slot)]
         compiler.finish()
+        for path in {*slot.rglob("*.mpy")} - {slot / name for name in names}:  # of an older build
+            path.unlink()
     return {f"/slot/{name}": slot / name for name in names} | tree(ROOT / "tests" / "stand_ins", "/stand_ins")
 
 
