@@ -308,21 +308,27 @@ def test_pages_statistics_and_errors(watch):
     assert config["debounce_sec"] == 1 and config["monitor_tinybms_events"] is True
 
 
+HOT = {"fr": "Température élevée: ", "en": "Temperature high: "}
+
+
 def test_language(watch):
     """Who reads names the language; who does not gets the gateway's."""
-    high = {"fr": "Tension cellule haute: Cell ", "en": "Cell voltage high: Cell "}
+    watch.config(debounce_sec=0, temperature_max_c=3)
+    watch.raised(1)
     path = "/api/alerts/history?limit=1000"
 
     def texts(more=""):
-        return [entry["message"] for entry in watch.parts.http(path + more).json["alerts"] if entry["type"] == 3]
+        return [entry["message"] for entry in watch.parts.http(path + more).json["alerts"] if entry["type"] == 1]
 
     for setting in ("en", "fr"):
         watch.parts.http("/api/config", "POST", {"system_language": setting})
         for more, language in (("", setting), ("&lang=en", "en"), ("&lang=fr", "fr")):
-            assert texts(more) and all(text.startswith(high[language]) for text in texts(more)), (setting, more)
+            assert texts(more) and all(text.startswith(HOT[language]) for text in texts(more)), (setting, more)
     for bad in ("/api/alerts/active?lang=de", path + "&lang=", "/api/registers?lang=EN"):
         reply = watch.parts.http(bad)
         assert reply.status == 400 and reply.json["code"] == "INVALID_PARAMETER" and "lang" in reply.json["details"]
+    watch.config(temperature_max_c=100, debounce_sec=1)
+    watch.gone(1)
 
 
 class Listener:
@@ -357,25 +363,24 @@ class Listener:
 
 
 def test_pages_at_once_in_two_languages(watch):
-    hot = {"fr": "Température élevée: ", "en": "Temperature high: "}
     watch.config(debounce_sec=0, temperature_max_c=3)
     number = watch.raised(1)["alert_id"]
     with contextlib.ExitStack() as stack:
         english, french = (Listener(stack, watch, "/ws/page", lang) for lang in ("en", "fr"))
-        assert english.opening().startswith(hot["en"]) and french.opening().startswith(hot["fr"])
+        assert english.opening().startswith(HOT["en"]) and french.opening().startswith(HOT["fr"])
         watch.post(f"/api/alerts/acknowledge/{number}")
-        assert english.text(1).startswith(hot["en"]) and french.text(1).startswith(hot["fr"])
+        assert english.text(1).startswith(HOT["en"]) and french.text(1).startswith(HOT["fr"])
         for bad in ("de", 5):
             english.want(bad)
             error = english.next("error")
             assert error.pop("type") == "error" and set(error) == {"error", "code", "details"}
             assert error["code"] == "INVALID_PARAMETER"
         french.want("en")
-        assert french.opening().startswith(hot["en"])
+        assert french.opening().startswith(HOT["en"])
         english.want("fr")
-        assert english.opening().startswith(hot["fr"])
+        assert english.opening().startswith(HOT["fr"])
         watch.config(temperature_max_c=100)
-        assert english.text(2).startswith(hot["fr"]) and french.text(2).startswith(hot["en"])
+        assert english.text(2).startswith(HOT["fr"]) and french.text(2).startswith(HOT["en"])
     watch.gone(1)
     watch.config(temperature_max_c=3)
     watch.raised(1)
@@ -389,7 +394,7 @@ def test_pages_at_once_in_two_languages(watch):
         ]  # fmt: skip
         watch.parts.http("/api/config", "POST", {"system_language": "en"})
         watch.config(temperature_max_c=100)
-        assert all(reader.text(2).startswith(hot["en"]) for reader in readers)  # the setting counts from now on
+        assert all(reader.text(2).startswith(HOT["en"]) for reader in readers)  # the setting counts from now on
     watch.parts.http("/api/config", "POST", {"system_language": "fr"})
     watch.config(debounce_sec=1)
 
