@@ -20,7 +20,7 @@ from tools.syntax import walk
 
 # bundle: members, in the order in which they are run; names without "firmware."
 BUNDLES = {
-    "app": "lazy live bus system.log system.tasks system.ota config.config http.door board.base board app",
+    "app": "lazy live bus system.log system.tasks system.ota config.config http.door mqtt.mqtt board.base board app",
     "bms": "bms.crc bms.errors bms.frames bms.decode bms.registers bms.plausible bms.events bms.link bms.poller bms.bms",
     "can": "can.frames can.alarms can.schedule can.can can.sensors can.currents can.phase can.charge",
     "can.slcan": "can.slcan_line can.slcan",

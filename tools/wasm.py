@@ -151,7 +151,7 @@ def names_table(printed):
 
 
 def weigh(files, names):
-    """Bytes of heap: ({module: bytes}, {what is made: bytes}, of everything together)."""
+    """Bytes of heap: ({module: bytes}, {what is made: bytes}, of everything together, of rings, buffers and snapshot)."""
     imports = [f"import {name}" for name in names]
 
     def taken_by(files, what):
@@ -162,6 +162,7 @@ def weigh(files, names):
 
     printed = taken_by(files, [*imports, *STEPS.values()])
     used = figures(printed)
+    arrays = run(files, [*START, *STEPS.values(), "machine.arrays()"])[-1]
     empty = figures(taken_by(hollow(files), imports))
     viper = used[len(names)] - used[0] - (empty[-1] - empty[0])
     taken = [after - before for before, after in zip(used, used[1:])]
@@ -169,7 +170,7 @@ def weigh(files, names):
     table, count = names_table(printed)
     made[f"table of {count} names"] = table
     made["viper functions, beside a board's heap"] = -viper
-    return dict(zip(names, taken)), made, used[-1] - used[0] + table - viper
+    return dict(zip(names, taken)), made, used[-1] - used[0] + table - viper, int(arrays)
 
 
 def optional_parts(files):
@@ -221,7 +222,7 @@ def table(parts):
     """Lines of the table that `python -m tools.wasm` prints; with `parts` also what each optional part takes."""
     files = application()
     names = modules(files)
-    heap, made, total = weigh(files, names)
+    heap, made, total, arrays = weigh(files, names)
     yield f"{'module':34} {'.mpy':>7} {'heap':>7}"
     for name in sorted(names, key=lambda name: -heap[name]):
         yield f"{name:34} {mpy_bytes(name):7} {heap[name]:7}"
@@ -230,6 +231,7 @@ def table(parts):
     for name, size in made.items():
         yield f"{'= made: ' + name if name else '= given back at the end':42} {size:7}"
     yield f"{'= resident':42} {total:7}"
+    yield f"{'of which rings, buffers, snapshot':42} {arrays:7}"
     for name, size in optional_parts(files).items() if parts else ():
         yield f"{'with its modules: ' + name:42} {size:7}"
     for name, size in when_asked(files).items() if parts else ():

@@ -6,11 +6,13 @@
 import asyncio
 import builtins
 import sys
+from array import array
 
 _import = builtins.__import__
 _order = []
 _OURS = ("firmware", "microdot", "aioble")
 _QUIET_MS = 5500
+_BLOCK = 16  # bytes of heap
 
 
 def _watch(name, *rest):
@@ -137,6 +139,24 @@ class Machine:
             "connected": app.live.connected(),
             "frames": self.frames,
         })  # fmt: skip
+
+    def arrays(self):
+        """Bytes of the rings, the buffers and the snapshot: every array of the gateway, not of its ends here."""
+        seen, left, total = {id(self.port), id(self.regs)}, [self.app], 0
+        while left:
+            part = left.pop()
+            if id(part) in seen:
+                continue
+            seen.add(id(part))
+            if isinstance(part, (bytes, bytearray, memoryview, array)):
+                total += -(-len(bytes(part)) // _BLOCK) * _BLOCK
+            elif isinstance(part, (list, tuple)):
+                left.extend(part)
+            elif isinstance(part, dict):
+                left.extend(part.values())
+            elif hasattr(part, "__dict__") and type(part) is not type:
+                left.extend(part.__dict__.values())
+        print(total)
 
     def clean(self):
         """Forget what only the battery and the bus of the tests keep."""

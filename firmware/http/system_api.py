@@ -5,6 +5,7 @@ from firmware import lazy
 from firmware.http.api import ApiError, guarded, reply, stream
 from firmware.http.body import int_arg, only, read_json
 
+_LOG_HEAD = const(10)  # bytes of a line of the log before its source (system/log.py)
 _BMS_RESTART = const(5)  # option of command 0x02 (tinybms_uart facts 4)
 _BMS_PAUSE_MS = const(5_000)  # between two restarts of the BMS: it opens its switches each time
 _RESTART_BODY_MAX = const(256)
@@ -16,6 +17,19 @@ _TIME_HIGH = 4_102_444_800_000  # 2100-01-01
 
 def _bad(details):
     return ApiError(400, "INVALID_PARAMETER", "Invalid parameter", details)
+
+
+def log_lines(log):
+    """(timestamp_ms, level name, source, text) of each line that the Log keeps, oldest first."""
+    kept = bytes(log.kept[: log.end])  # others may be written meanwhile
+    at = 0
+    while at < len(kept):
+        end = at + (kept[at] | kept[at + 1] << 8)
+        head = at + _LOG_HEAD
+        text = head + kept[at + 3]
+        stamp = int.from_bytes(kept[at + 4 : head], "little")
+        yield stamp, log.levels[kept[at + 2]], kept[head:text].decode(), kept[text:end].decode()
+        at = end
 
 
 def register(app, parts):
@@ -51,7 +65,7 @@ def register(app, parts):
 
     async def get_logs(request):
         limit = int_arg(request, "limit", 0, 1, 1000)
-        lines = list(parts.log.lines())
+        lines = list(log_lines(parts.log))
         skip = max(0, len(lines) - limit) if limit else 0
         return stream(
             {

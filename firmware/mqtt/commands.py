@@ -16,7 +16,6 @@ _RESTART_MS = const(750)
 _FIRST = const(300)
 _COUNT = const(44)
 _MIN, _MAX = const(1), const(2)  # options of 0x1D
-_FORBIDDEN = ("mqtt", "auth", "wifi")  # who may write these could take all other rights
 
 
 class _Refused(Exception):
@@ -89,7 +88,8 @@ class _Commands:
     async def config(self, body):
         """Groups of POST /api/config, but for those that hold rights and access."""
         for group, values in body.items():
-            if group in _FORBIDDEN or not isinstance(values, dict):
+            # who may write these three could take all other rights
+            if group in ("mqtt", "auth", "wifi") or not isinstance(values, dict):
                 raise _Refused("%s cannot be changed here" % group)
         keys, restart = self._parts.config.update(body)
         if restart:

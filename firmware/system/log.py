@@ -1,4 +1,6 @@
-"""A log with levels: a ring of lines in RAM, shown at /api/system/logs, and each line on the console.
+"""A log with levels: the newest lines in RAM, shown at /api/system/logs (http/system_api.py), and each line on the console.
+
+Their room is taken at start, so that lines that come and go leave no holes in the heap.
 
 No secret may be put into a line: it is readable in the dashboard.
 """
@@ -11,23 +13,28 @@ WARNING = const(2)
 ERROR = const(3)
 LEVELS = ("debug", "info", "warning", "error")
 
-_LINES = const(40)
-_SIZE_MAX = const(2000)  # bytes of all lines: long ones leave room for fewer
-_STAMP = const(6)  # a line: time, level, length of the source, source, text
-_HEAD = const(8)
+_SIZE = const(1408)  # bytes of all lines: about 30
+_STAMP = const(6)
+_HEAD = const(10)  # bytes of a line before its source
 _TEXT_MAX = const(120)
 
 
 class Log:
-    """`clock` gives `epoch_ms()`; `console(text)` prints a line, or is None."""
+    """`clock` gives `epoch_ms()`; `console(text)` prints a line, or is None.
+
+    `kept[:end]` are the lines, oldest first: length of the whole (2 bytes, little endian), level, length of the source, Unix
+    time in ms (6 bytes), source, text.
+    """
+
+    levels = LEVELS
 
     def __init__(self, clock, console=None, level=INFO):
         self.level = level
         self.on_line = None  # called after each line, without arguments
         self._clock = clock
         self._console = console
-        self._lines = []  # bytes, oldest first
-        self._size = 0
+        self.kept = memoryview(bytearray(_SIZE))
+        self.end = 0
         self._inside = False
 
     def write(self, level, source, text):
@@ -37,11 +44,20 @@ class Log:
         if len(text) > _TEXT_MAX:
             text = text[: _TEXT_MAX - 3] + "..."
         name = source.encode()
-        line = self._clock.epoch_ms().to_bytes(_STAMP, "little") + bytes((level, len(name))) + name + text.encode()
-        self._lines.append(line)
-        self._size += len(line)
-        while self._size > _SIZE_MAX or len(self._lines) > _LINES:
-            self._size -= len(self._lines.pop(0))
+        body = name + text.encode()
+        size = _HEAD + len(body)
+        line = (
+            bytes((size & 0xFF, size >> 8, level, len(name))) + self._clock.epoch_ms().to_bytes(_STAMP, "little") + body
+        )
+        kept, end = self.kept, self.end
+        at = 0
+        while end - at + size > _SIZE:
+            at += kept[at] | kept[at + 1] << 8
+        end -= at
+        if at:
+            kept[:end] = kept[at : at + end]
+        kept[end : end + size] = line
+        self.end = end + size
         if self._console:
             self._console("%s %s: %s" % (LEVELS[level], source, text))
         if self.on_line and not self._inside:  # a listener that logs must not call itself for ever
@@ -62,10 +78,3 @@ class Log:
 
     def debug(self, source, text):
         self.write(DEBUG, source, text)
-
-    def lines(self):
-        """(timestamp_ms, level name, source, text) of each line kept, oldest first."""
-        for line in list(self._lines):
-            end = _HEAD + line[_STAMP + 1]
-            stamp = int.from_bytes(line[:_STAMP], "little")
-            yield stamp, LEVELS[line[_STAMP]], line[_HEAD:end].decode(), line[end:].decode()

@@ -45,7 +45,10 @@ def heap32_rows(quick):
     lines = output("wasm", "--heap") if quick else output("wasm", "--parts")
     yield number("resident heap, 32-bit port", figure(lines, "= resident"), HEAP)
     made = [line for line in lines if line.startswith(("= made", "= given back"))]
-    yield number("  of which data (what the parts make)", sum(int(line.split()[-1]) for line in made), DATA)
+    yield number("  of which data: rings, buffers, snapshot", figure(lines, "of which rings, buffers, snapshot"), DATA)
+    yield Row(
+        "  of which all that the parts make, data included", f"{sum(int(line.split()[-1]) for line in made)} bytes"
+    )
     marker = "with its modules: "
     for line in lines:
         if line.startswith(marker):

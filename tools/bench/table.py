@@ -12,7 +12,6 @@ BEGIN, END = "<!-- bench: made by `make bench ARGS=--readme` -->", "<!-- end of 
 _LARGER = "parts larger than planned; takes fewer parts, or what start.py leaves out where memory is short"
 KNOWN = {name: known.reason for name, known in budgets.KNOWN.items()} | {
     "resident heap, 64-bit port": _LARGER,
-    "of which data (what the parts make)": "objects, tasks and configuration are counted with the rings and buffers",
 }
 
 
