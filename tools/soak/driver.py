@@ -21,7 +21,7 @@ sys.modules["socket"] = net  # before anything of the gateway is loaded
 sys.modules["select"] = Select
 
 from firmware import lazy  # noqa: E402
-from firmware.app import App, run as run_app  # noqa: E402
+from firmware.app import App, run_all  # noqa: E402
 from tools.soak import clients as people, faults  # noqa: E402
 from tools.soak.board import SoakBoard, empty  # noqa: E402
 from tools.soak.checks import Checks  # noqa: E402
@@ -93,7 +93,7 @@ class Sim:
         board = SoakBoard(["--data", self.data, "--config", self.initial, "--host", "10.0.0.1", "--port", "80"])
         self.app = App(board)
         self.ledger.watch(self.app.live)
-        asyncio.create_task(run_app(self.app))
+        asyncio.create_task(run_all(self.app))
         asyncio.create_task(self._ntp(board))
         self.calm_after(30_000)
 
