@@ -1,9 +1,12 @@
 """The short form of `make soak`: hours of the whole gateway on a simulated clock, with faults; a fixed seed."""
 
 import random
+import subprocess
 
 import pytest
 
+from tools.build import ROOT
+from tools.processes import micropython
 from tools.soak.__main__ import rows, slope, soak
 from tools.soak.ledger import Ledger
 
@@ -65,3 +68,32 @@ def test_the_ledger_sees_a_poll_that_must_not_count_and_one_that_should():
     ledger.reply(lambda: None)
     live.good_poll()
     assert "settings not read again" in said.pop()
+
+
+def test_a_fault_that_the_gateway_was_told_of_must_show_and_no_other(tmp_path):
+    """tools/soak/checks.py under MicroPython: CCL in a fault of the BMS, before and after a good reply that tells it."""
+    script = tmp_path / "probe.py"
+    script.write_text(
+        """
+import sys
+sys.path[:0] = [".", "lib"]
+from tools.soak.checks import Checks
+class One:
+    fault, fault_at, now, good_at, settings_at, calm_since = 3, 10_000, 14_000, 9_950, 9_000, 99_000
+    hours = lambda self: 0
+    say = lambda self, text: None
+sim = One()
+sim.waits = sim.ledger = sim.pack = sim
+checks = Checks(sim)
+limits = bytes((0x40, 2, 132, 3, 0, 0, 0, 0))
+checks.frame(0x351, limits)
+print(checks.count)
+sim.good_at = 13_000
+checks.frame(0x351, limits)
+print(checks.count, checks.errors)
+"""
+    )
+    done = subprocess.run([micropython(), str(script)], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert not done.returncode, done.stderr + done.stdout
+    first, second = done.stdout.splitlines()
+    assert first == "0" and second.startswith("1 ") and "CCL 90000 mA in BMS fault 03" in second

@@ -54,7 +54,7 @@ def viper_rows(quick):
 def cycle_rows(quick):
     with tempfile.TemporaryDirectory() as target:
         compile_plain(target)
-        rows = run("cycle", target, "5" if quick else "60")
+        rows = run("cycle", target, "5" if quick else "300")
     for row in rows:
         name = row["name"]
         if "p50_us" in row:

@@ -26,6 +26,7 @@ _COUNTERS = (
 
 
 _HOURS = 1000  # a lane of 41 days
+_REPLY_MS = 50  # a good reply so long after something says so, and has counted
 
 
 class Checks:
@@ -88,10 +89,12 @@ class Checks:
         if not 40_000 <= cvl <= 60_000 or ccl > 100_000 or dcl > 150_000:
             self.bad("limits out of all bounds: CVL %d CCL %d DCL %d" % (cvl, ccl, dcl))
         pack = sim.pack
-        if pack.fault and now - sim.fault_at > 3_000 and pack.fault in (0x03, 0x06, 0x04) and ccl:
-            self.bad("CCL %d mA in BMS fault %02x" % (ccl, pack.fault))
-        if pack.fault and now - sim.fault_at > 3_000 and pack.fault in (0x02, 0x05, 0x04) and dcl:
-            self.bad("DCL %d mA in BMS fault %02x" % (dcl, pack.fault))
+        # what the line has lost since the fault began the gateway cannot know; after 5 s its data is stale
+        if pack.fault and now - sim.fault_at > 3_000 and ledger.good_at - sim.fault_at > _REPLY_MS:
+            if pack.fault in (0x03, 0x06, 0x04) and ccl:
+                self.bad("CCL %d mA in BMS fault %02x, told %d ms ago" % (ccl, pack.fault, now - ledger.good_at))
+            if pack.fault in (0x02, 0x05, 0x04) and dcl:
+                self.bad("DCL %d mA in BMS fault %02x, told %d ms ago" % (dcl, pack.fault, now - ledger.good_at))
         pack.cvl, pack.ccl, pack.dcl, pack.limits_at = cvl, ccl, dcl, now
         if self.last_limits is not None and sim.calm_since < self.last_limits:
             gap = now - self.last_limits
