@@ -185,6 +185,8 @@ def correct_times(alerts):
     found = store.relative(alerts.log, _SLICE)
     for alert in found:
         alert.set_clock(offset)
+        if alert.status != CLEARED:
+            alerts.log.news.append((alert, False))  # who shows it learns when it began
     alerts.log.unsaved += found
     return not found
 

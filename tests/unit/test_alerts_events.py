@@ -156,8 +156,10 @@ def test_times_before_the_clock_is_set():
     bench.bms_events(1000, [(900, 0x64), (930, 0x65)])
     assert [alert.times[0] for alert in bench.entries()] == [6000, -60_000, -90_000, bench.entries()[-1].times[0]]
     assert kinds(bench) == [3, 305, 304, 20]
+    told, triggered = len(bench.told), len(bench.triggered)
     bench.clock.set_epoch_ms(1_800_000_000_000)
     bench.run(3)
+    assert bench.told[told:] == [bench.alerts.active[3].id] and len(bench.triggered) == triggered  # who shows it
     entries = bench.entries()
     assert [alert.times[0] - 1_800_000_000_000 for alert in entries[:3]] == [-4000, -70_000, -100_000]
     assert entries[0].times[1] == 1_800_000_000_000 and bench.alerts.active[3].times == entries[0].times
