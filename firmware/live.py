@@ -76,7 +76,8 @@ STAT_RESET_CAUSE = const(70)  # 114 low byte
 STAT_WAKE_CAUSE = const(71)  # 114 high byte
 
 # BMS events that are active now; absent until the events were read
-FAULTS = const(72)  # bit n = fault 0x00 + n is active (n 1..29)
+FAULTS = const(72)  # bit n = fault 0x00 + n is active (n 1..29), bit 0 = UNKNOWN_FAULT
+UNKNOWN_FAULT = const(1)  # the events could not be read when the status became FAULT
 WARNINGS = const(73)  # bit n = warning 0x30 + n is active (n 1..29)
 
 # What was last sent on CAN (0x351); absent while nothing is sent

@@ -15,7 +15,7 @@ _SETTINGS_MS = const(60_000)
 _RETRY_MS = const(5_000)  # a slow block that could not be read
 _STATISTICS_MS = const(60_000)
 _EVENTS_MS = const(10_000)
-_EVENTS_FAULT_MS = const(1_000)  # in fault, and no event says why
+_EVENTS_FAULT_MS = const(1_000)  # in fault: no event says why yet, or another cause comes
 _OPENING_MS = const(20)
 _REFRESH_MS = const(100)  # the BMS measures so often (tinybms_uart facts 6): the period until it is qualified
 _CLOSED_TEXT = "UART is not open"
@@ -72,9 +72,10 @@ class Poller:
             if self._ready or await self._get_ready():
                 self._counters.polls += 1
                 if self._fast(await link.request(self._tx_fast, frames.READ, _FAST_BYTES)):
-                    if self._poll[fields.STATUS] == fields.FAULT and self._status != fields.FAULT:
-                        # why, before anybody forbids more than the cause asks for
-                        await self._read_events(False, fields.FAULT)
+                    new = self._poll[fields.STATUS] == fields.FAULT and self._status != fields.FAULT
+                    # why, before anybody forbids more than the cause asks for; not to know forbids all
+                    if new and not await self._read_events(False, fields.FAULT):
+                        self._live.data[fields.FAULTS] |= fields.UNKNOWN_FAULT
                     self._take()
             block = self._due() if self._ready else 0
             if block:
@@ -250,7 +251,8 @@ class Poller:
         return result
 
     async def _read_events(self, anew=False, status=0):
-        """`anew`: the list belongs to a battery that is new or back; `status`: of a poll that is not in the snapshot yet."""
+        """True when the list was read. `anew`: it belongs to a battery that is new or back; `status`: of a poll that is not in
+        the snapshot yet."""
         status = status or self._status
         result = await self._link.request(self._tx_events, frames.EVENTS, -1)
         events = self._events
@@ -268,5 +270,6 @@ class Poller:
             data[fields.WARNINGS] = events.warnings
             if fresh:
                 self._bus.publish(topics.BMS_EVENTS)
-        unexplained = status == fields.FAULT and not events.faults
-        self._events_due = self._in(_EVENTS_FAULT_MS if unexplained else _EVENTS_MS if result > 0 else _RETRY_MS)
+        in_fault = status == fields.FAULT
+        self._events_due = self._in(_EVENTS_FAULT_MS if in_fault else _EVENTS_MS if result > 0 else _RETRY_MS)
+        return fresh >= 0

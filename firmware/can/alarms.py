@@ -80,7 +80,7 @@ class Alarms:
             ):
                 now |= 1 << item
         # the events are read right after a fault shows: only a second look without a cause counts
-        causeless = data[_live.STATUS] == _FAULT and not faults and not events
+        causeless = data[_live.STATUS] == _FAULT and not faults >> 1 and not events
         self._causeless = min(self._causeless + 1, 2) if causeless else 0
         if self._causeless == 2:
             now |= _INTERNAL

@@ -1,5 +1,7 @@
 """Texts of the limits, loaded when somebody asks. English only: they are part of the API."""
 
+from firmware.live import UNKNOWN_FAULT
+
 TEXTS = (
     "",
     "90 % of the BMS's trip limit",  # 1
@@ -68,6 +70,8 @@ def _tenths(milli, unit):
 
 
 def _events(faults, warnings):
-    found = ["fault 0x%02X" % n for n in range(1, 30) if faults >> n & 1]
-    found += ["warning 0x%02X" % (0x30 + n) for n in range(1, 30) if warnings >> n & 1]
+    found = []
+    if not faults & UNKNOWN_FAULT:  # else what is known may be over
+        found += ["fault 0x%02X" % n for n in range(1, 30) if faults >> n & 1]
+        found += ["warning 0x%02X" % (0x30 + n) for n in range(1, 30) if warnings >> n & 1]
     return ", ".join(found) or "fault without a known cause"

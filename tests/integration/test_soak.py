@@ -80,10 +80,11 @@ sys.path[:0] = [".", "lib"]
 from tools.soak.checks import Checks
 class One:
     fault, fault_at, now, good_at, settings_at, calm_since = 3, 10_000, 14_000, 9_950, 9_000, 99_000
+    qualified = True
     hours = lambda self: 0
     say = lambda self, text: None
 sim = One()
-sim.waits = sim.ledger = sim.pack = sim
+sim.waits = sim.ledger = sim.pack = sim.app = sim.live = sim
 checks = Checks(sim)
 limits = bytes((0x40, 2, 132, 3, 0, 0, 0, 0))
 checks.frame(0x351, limits)

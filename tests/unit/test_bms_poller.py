@@ -284,6 +284,32 @@ async def test_fault_reads_the_events_at_once():
     await rig.run(script())
 
 
+async def test_a_fault_whose_events_cannot_be_read_has_an_unknown_cause():
+    """What the list said before may be over: as long as it cannot be read in a new fault, nobody knows what is wrong."""
+    rig = Rig()
+    port = rig.port
+
+    async def script():
+        await rig.until(lambda: rig.live.qualified)
+        port.registers[50] = fields.FAULT
+        port.events.append(entry(12_144_501, 0x03))
+        await rig.until(lambda: rig.live.data[fields.FAULTS] == 1 << 3, 3000)
+        port.registers[50] = fields.IDLE
+        port.hook = lambda tx: [b""] if tx[1] == 0x12 else None  # lost, and with it that the fault has ended
+        await rig.until(lambda: (topics.STATUS, fields.IDLE, True) in rig.published, 6000)
+        assert rig.live.data[fields.FAULTS] == 1 << 3
+        port.registers[50] = fields.FAULT
+        await rig.until(lambda: rig.live.data[fields.STATUS] == fields.FAULT, 6000)
+        assert rig.live.data[fields.FAULTS] == 1 << 3 | fields.UNKNOWN_FAULT
+        port.events += [entry(12_144_503, 0x79), entry(12_144_504, 0x02)]
+        port.hook = None
+        await rig.until(lambda: rig.live.data[fields.FAULTS] == 1 << 2, 3000)
+        events = rig.sent(0x12)  # and again each second: another cause may come
+        await rig.until(lambda: rig.sent(0x12) > events + 1, 5000)
+
+    await rig.run(script())
+
+
 async def test_new_firmware():
     rig = Rig()
     rig.port.registers.update({502: 254, 45: 48500, 305: 90})

@@ -132,6 +132,8 @@ def test_fault_rows():
     for code in (0x04, 0x0A, 0x0D, 0x0E, 0x0F, 0x10):
         assert limits(fault(1 << code)) == (0, 0), code
     assert limits(fault(1 << 0x03 | 1 << 0x02)) == (0, 0)
+    for known in (0, 1 << 0x03, 1 << 0x05):  # the events could not be read: what is known may be over
+        assert limits(fault(known | L.UNKNOWN_FAULT, 1 << 7)) == (0, 0), known
     assert limits(fault(0, 1 << 7)) == (0, 135_000)  # 0x37
     assert limits(fault(0, 1 << 1)) == (14_000, 0)  # 0x31
 
@@ -142,6 +144,7 @@ def test_fault_without_a_cause():
         assert (pack.charge.ccl_ma, pack.charge.dcl_ma) == (0, 0)
         assert pack.charge.state == C.FAULT and pack.charge.cvl_mv >= 54_000
         assert reason(pack.charge, "ccl") == "CCL 0.0 A: BMS fault without a known cause"
+    assert reason(fault(1 << 3 | L.UNKNOWN_FAULT).charge, "dcl") == "DCL 0.0 A: BMS fault without a known cause"
     pack = fault(1 << 3)
     assert reason(pack.charge, "ccl") == "CCL 0.0 A: BMS fault 0x03"
 
