@@ -19,7 +19,7 @@ def protection(live):
     if not live.connected():
         return (None,) * 6
     faults, warnings = live.get(field.FAULTS), live.get(field.WARNINGS)
-    if faults is None or warnings is None:
+    if faults is None or warnings is None or faults & field.UNKNOWN_FAULT:
         return _by_thresholds(live)
     return (
         faults & 1 << 0x03 != 0,

@@ -78,7 +78,7 @@ def metrics(live, board, counters, driver):
     view.temperature()
     faults, warnings = get(L.FAULTS), get(L.WARNINGS)
     for i, bits in enumerate(_FAULT_BITS):
-        if faults is None or warnings is None:
+        if faults is None or warnings is None or faults & L.UNKNOWN_FAULT:
             put(None)
         else:
             view.out.append("true" if faults & bits or warnings & _WARNING_BITS[i] else "false")

@@ -56,6 +56,7 @@ class Log:
         end -= at
         if at:
             kept[:end] = kept[at : at + end]
+            self.end = end  # before what may find no memory: nobody must read half a line
         kept[end : end + size] = line
         self.end = end + size
         if self._console:

@@ -200,6 +200,8 @@ def test_messages():
     assert got["protection"] == {
         "ov": True, "uv": False, "oc_charge": False, "oc_discharge": False, "temp_high": False, "temp_low": False,
     }  # fmt: skip
+    live.data[L.FAULTS] |= L.UNKNOWN_FAULT  # a fault, and nobody knows which: nothing is said to be well
+    assert set(json.loads(messages.metrics(live, board, Counters, Counters))["protection"].values()) == {None}
     got = json.loads(messages.status(live, board))
     assert got["battery"]["soc_percent"] == 99 and got["battery"]["status"] == "DISCHARGING"
     assert got["limits"] == {"cvl_mv": 56000, "ccl_ma": None, "dcl_ma": None}

@@ -5,7 +5,7 @@ from firmware.system import keep
 from firmware.system import log as logs
 from firmware.system.log import Log
 from firmware.system.tasks import NotStartable, Tasks
-from tests.unit.help import FakeClock, FakeLog
+from tests.unit.help import FakeClock, FakeLog, raises
 
 
 def test_log_keeps_the_newest_lines_in_order():
@@ -27,6 +27,33 @@ def test_log_is_bounded_in_bytes():
         1_700_000_000_000, "warning", "tést", "59 é " + "x" * 100,
     )  # fmt: skip
     assert [int(line[3][:2]) for line in lines] == list(range(60 - len(lines), 60))
+
+
+def test_log_that_finds_no_memory_keeps_whole_lines():
+    class Kept:
+        """Room for lines, and no memory for the last step."""
+
+        def __init__(self, kept):
+            self.kept = kept
+
+        def __getitem__(self, at):
+            return self.kept[at]
+
+        def __setitem__(self, at, value):
+            if isinstance(value, bytes):
+                raise MemoryError
+            self.kept[at] = value
+
+    log = Log(FakeClock())
+    for n in range(100):
+        log.info("test", "line %d" % n)
+    kept, log.kept = log.kept, Kept(log.kept)
+    raises(MemoryError, log.info, "test", "x" * 100)
+    log.kept = kept
+    lines = [line[3] for line in log_lines(log)]
+    assert lines == ["line %d" % n for n in range(100 - len(lines), 100)] and len(lines) > 20
+    log.info("test", "again")
+    assert [line[3] for line in log_lines(log)][-2:] == ["line 99", "again"]
 
 
 def test_log_level_and_length():
