@@ -2,8 +2,8 @@
 
 Each name of a .mpy that the firmware of the board does not know takes heap for ever: its text, and seven bytes in a table that
 doubles when it is full (4.5 KB at 620 names, 9 KB at 1260). A name that lies in the board's flash takes none, and the program
-does not mind which it is: so `heap_free` becomes, say, `EIO`. All modules are treated alike, word for word, no two names
-become one. What anybody else may know stays as it is:
+does not mind which it is: so `heap_free` becomes, say, `EIO`. All modules are treated alike, word for word, and names that can
+never be taken for each other become one (tools/shared_names.py). What anybody else may know stays as it is:
 
 - what MicroPython itself knows (tools/rom_names.txt), what the library of lib/ mentions, names of modules, `__names__`;
 - words in strings (API fields, configuration keys, tables of modules), arguments given by name;
@@ -23,6 +23,7 @@ from pathlib import Path
 from tools.budgets import resident
 from tools.chips import CHIPS
 from tools.scopes import Scopes
+from tools.shared_names import Choice
 from tools.syntax import walk
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,12 +151,19 @@ def table(trees, names, others):
         if name not in mentioned | others and not keyword.iskeyword(name) and not name.startswith("_")
     ]  # fmt: skip
     stays = {name.replace("/", ".").removesuffix(".__init__") for chip in CHIPS.values() for name in resident(chip)}
-    uses = dict.fromkeys(old, 0)
+    uses = {name: {} for name in old}  # {module: weight}
     for path, found in zip(trees, told):
         for name in found & uses.keys():
-            uses[name] += _STAYS if names[path] in stays else 1
-    old = sorted((name for name in old if uses[name]), key=lambda name: (-uses[name], name))
-    return dict(zip(old, free))
+            uses[name][path] = _STAYS if names[path] in stays else 1
+    old = sorted((name for name in old if uses[name]), key=lambda name: (-sum(uses[name].values()), name))
+    choice = Choice(list(trees.values()), free, _price)
+    new = {name: choice.take(name, uses[name]) for name in old}
+    return {name: text for name, text in new.items() if text}
+
+
+def _price(name):
+    """Bytes that a name takes in a .mpy."""
+    return 2 if name in _STATIC else len(name) + 2
 
 
 class _Renamer(ast.NodeTransformer):
@@ -200,8 +208,9 @@ def main():
 
     sources, names = merged()
     trees = {path: ast.parse(source) for path, source in sources.items()}
-    for old, new in sorted(table(trees, names, others()).items(), key=lambda item: item[1]):
-        print(f"{new:32} {old}")
+    told = {names[path]: _told(tree) for path, tree in trees.items()}
+    for old, new in sorted(table(trees, names, others()).items(), key=lambda item: (item[1], item[0])):
+        print(f"{new:24} {old:24} {' '.join(name for name, found in told.items() if old in found)}")
 
 
 if __name__ == "__main__":

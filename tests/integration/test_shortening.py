@@ -6,6 +6,7 @@ import symtable
 import pytest
 from tools import minify, names
 from tools.build import ROOT, merged
+from tools.scopes import Scopes
 from tools.inline import apply, inline_tree, module_name
 from tools.trim import trim
 
@@ -95,16 +96,73 @@ def test_names_that_a_board_has_anyway():
     after = names.rename(before, paths)
     trees = {path: ast.parse(source) for path, source in before.items()}
     new = names.table(trees, paths, names.others())
-    assert len(new) > 400 and len(set(new.values())) == len(new), "two names became one"
+    assert len(new) > 400 and len(set(new.values())) < 300, "names that cannot be taken for each other share one"
     everywhere, some = names.rom()
     assert set(new.values()) <= set(everywhere), "a name that a board does not have"
     assert not set(new) & some, "a name of MicroPython's"
     mentioned = {name for tree in trees.values() for name in names._identifiers(tree)}
     assert not set(new.values()) & mentioned, "a name that is in use already"
-    back = {short: name for name, short in new.items()}
-    for path, tree in trees.items():  # the same program, name for name
-        again = names._Renamer(back).visit(ast.parse(after[path]))
-        assert ast.dump(again) == ast.dump(ast.parse(ast.unparse(tree))), path
+    for path, tree in trees.items():
+        now = ast.parse(after[path])
+        for node, other in zip(ast.walk(tree), ast.walk(now), strict=True):  # the same program, name for name
+            assert type(node) is type(other)
+            if isinstance(node, _OWN_NAMES):
+                assert_apart(node, other, new)
+    assert {new["steering_age_ms"], new["qualified"]} != {new["qualified"]}, "two attributes of one object"
+
+
+_OWN_NAMES = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+def assert_apart(before, after, new):
+    """No two names that are seen in one scope, or asked of one `self`, have become one. `after`: the same node, renamed."""
+    became = {}
+    for node, other in zip(ast.walk(before), ast.walk(after), strict=True):
+        for field in ("id", "arg", "name", "asname"):
+            old = getattr(node, field, None)
+            if isinstance(old, str) and not isinstance(before, ast.Module):
+                assert became.setdefault(getattr(other, field), old) == old, f"{ast.unparse(before)[:80]}: {old}"
+    if isinstance(before, ast.Module):
+        found = [new.get(name, name) for name in Scopes(before).bound]
+        assert len(set(found)) == len(found), "two globals of one module"
+    if isinstance(before, ast.ClassDef):
+        asked = {
+            node.attr
+            for node in ast.walk(before)
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"
+        }
+        asked |= {node.name for node in before.body if hasattr(node, "name")}
+        assert len({new.get(name, name) for name in asked}) == len(asked), f"two attributes of {before.name}"
+
+
+def shared(source):
+    """{old: new} of a program; there is a class for each thing that could be taken for another."""
+    return names.table({1: ast.parse(source)}, {1: "firmware.one"}, set())
+
+
+def test_names_that_can_be_taken_for_each_other_stay_apart():
+    new = shared("""
+class Base:
+    def base_one(self): self.base_two = 1
+class Derived(Base):
+    def derived_one(self): self.derived_two = 2
+class Far:
+    def far_one(self): self.far_two = 3
+class Asks:
+    def __getattr__(self, name): return __import__(name)
+    def asks_one(self): self.asks_two = far_function
+def far_function(far_variable):
+    far_variable.from_outside = far_variable.base_two
+x = Asks().far_function
+""")
+    assert len({new[name] for name in ("base_one", "base_two", "derived_one", "derived_two")}) == 4, (
+        "one object has all"
+    )
+    assert {new["far_one"], new["far_two"]} < {new[name] for name in new if not name.startswith("far")}, (
+        "nothing is shared"
+    )
+    assert len({new[name] for name in ("asks_one", "asks_two", "far_function")}) == 3, "__getattr__ could find either"
+    assert [new["from_outside"]] == [text for text in new.values() if text == new["from_outside"]], "whose is it?"
 
 
 def test_names_that_others_know_stay():
