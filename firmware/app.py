@@ -12,6 +12,7 @@ from firmware.config.config import Config
 from firmware.live import Live
 from firmware.system import log as logs
 from firmware.system.tasks import Tasks
+from firmware.lazy import seldom
 
 VERSION = "0.1.0"
 
@@ -27,11 +28,12 @@ class App:
 
     version = VERSION
 
+    @seldom
     def __init__(self, board):
         self.board = board
         self.log = logs.Log(board, board.console)
         self.bus = Bus()
-        self.log.on_line = lambda: self.bus.publish(topics.LOG)
+        self.log.on_line = self._on_line
         self.live = Live(board)
         self.config = Config(board.data_dir, board.unique_id(), self.bus, board.check_pins)
         self.tasks = Tasks(board, self.log, self._crashed)
@@ -50,6 +52,9 @@ class App:
         self.safe_mode = ""  # why only configuration, network, HTTP and update run
         self._confirm_in = board.confirm_s  # healthy seconds until this application is kept; 0: it is
         self._heap_warned = False
+
+    def _on_line(self):
+        self.bus.publish(topics.LOG)
 
     def event(self, name, data):
         """Publish a system event of the API."""

@@ -7,6 +7,7 @@ never breaks the publisher or the others.
 
 from micropython import const
 from firmware import lazy
+from firmware.lazy import seldom
 
 # topic: what is published with it
 POLL = const(0)  # None: a good poll is in the live snapshot
@@ -29,6 +30,7 @@ TOPICS = const(14)
 class Bus:
     """Beside the methods here `unsubscribe`, `queue`, `watch`, `close`, `new_queue`: see system/queues.py."""
 
+    @seldom
     def __init__(self):
         self._direct = [()] * TOPICS  # functions; tuples, as most topics have few and an empty one costs nothing
         self._queues = [()] * TOPICS

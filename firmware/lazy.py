@@ -23,3 +23,34 @@ def once(name):
         return load(name)
     finally:
         drop(name)
+
+
+# Methods that run once or rarely. Here the mark changes nothing; where the application is compiled, tools/seldom.py puts them
+# into modules of their own, which lie in memory for the call only.
+
+
+def seldom(method):
+    """Mark a method, a constructor above all, whose code need not stay in memory. It may be called, not kept."""
+    return method
+
+
+class Seldom:
+    """The base that a compiled class with such methods has."""
+
+    def __init__(self, *args):
+        _seldom_of(self).__init__(self, *args)
+
+    def __getattr__(self, name):
+        function = getattr(_seldom_of(self), name)
+        return lambda *args: function(self, *args)
+
+
+def _seldom_of(part):
+    return getattr(load(part.__module__[9:] + "_seldom"), type(part).__name__)
+
+
+def forget():
+    """Drop what such calls have loaded."""
+    for name in list(sys.modules):
+        if name.endswith("_seldom"):
+            drop(name[9:])

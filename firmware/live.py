@@ -9,6 +9,7 @@ Viper code reads the array through `ptr32`; how to treat negative numbers there 
 
 from array import array
 from micropython import const
+from firmware.lazy import seldom
 
 ABSENT = const(0x3FFFFFFF)  # positive and below 2^30: a small int on the board, equal on both widths through ptr32
 AGE_MAX_MS = const(86_400_000)  # ages saturate at a day
@@ -114,6 +115,7 @@ STATUS_NAMES = {
 class Live:
     """The one snapshot. `clock` gives `ticks_ms()` and `ticks_diff(a, b)` (the board does)."""
 
+    @seldom
     def __init__(self, clock):
         self.data = array("i", (ABSENT,) * FIELDS)
         self.polls = 0  # good polls since start

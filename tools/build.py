@@ -3,7 +3,8 @@
     build/CHIP/boot.py, main.py            as they are
     build/CHIP/rescue.mpy                  the page for when no slot is sound (tools/rescue.py)
     build/CHIP/slot_a/firmware/*.mpy       ours, shortened (tools/inline.py, minify.py), modules merged (bundle.py), all in one
-                                           directory (flat.py), names of MicroPython's (names.py); viper
+                                           directory (flat.py), constructors apart (seldom.py), names of
+                                           MicroPython's (names.py); viper
                                            files for the chip's family
     build/CHIP/slot_a/lib/**.mpy           third-party
     build/CHIP/slot_a/www/*.gz             the page, bundled and gzipped (tools/web.py)
@@ -38,6 +39,7 @@ from tools.manifest import manifest
 from tools.minify import minify
 from tools.names import rename
 from tools.plain import plain
+from tools.seldom import apart
 from tools.trim import trim
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,7 +117,7 @@ def merged():
     sources = inline_tree(ROOT / "firmware", ROOT)
     sources = {path: text for path, text in sources.items() if path.parent != rescue.FOLDER}  # lies beside the slots
     sources, names = flatten(sources, {path: module_name(path, ROOT) for path in sources})
-    return bundle(minify(sources, names, apply), names), names
+    return apart(bundle(minify(sources, names, apply), names), names)
 
 
 @functools.lru_cache(1)

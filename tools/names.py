@@ -23,6 +23,7 @@ from pathlib import Path
 from tools.budgets import resident
 from tools.chips import CHIPS
 from tools.scopes import Scopes
+from tools.seldom import BASE
 from tools.shared_names import Choice
 from tools.syntax import walk
 
@@ -86,10 +87,14 @@ def _is_const(node):
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "const"
 
 
+def _bases(node):
+    return [base for base in node.bases if getattr(base, "id", "") != BASE]
+
+
 def _kept(tree):
     """Names that a module defines and that must stay."""
     for node in walk(tree):
-        if isinstance(node, ast.ClassDef) and (node.bases or node.name in _ASKED_FOR):
+        if isinstance(node, ast.ClassDef) and (_bases(node) or node.name in _ASKED_FOR):
             yield node.name
             if node.name in _ASKED_FOR:
                 yield from (part.name for part in node.body if hasattr(part, "name"))

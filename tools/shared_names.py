@@ -3,17 +3,20 @@ there, and from the 128th on a third byte at each use.
 
 Two names may, when nobody could take one for the other:
 
-- attributes that no object has both of: what a class and those that it inherits from give to `self` or ask of it stays apart;
+- attributes that no object has both of: what a class and those that it inherits from give to `self` or ask of it stays apart,
+  and what a function asks of one variable;
 - names of modules, functions and their variables that are not seen at one place.
 
 A `__getattr__` may look into any module that is loaded by its name: the classes that have one stay apart from one another and
-from each global that is asked for as an attribute. An attribute that no class gives to `self` shares its name with no other.
+from each global that is asked for as an attribute. (That of tools/seldom.py looks into a class of the same name.) An attribute
+that no class gives to `self` shares its name with no other.
 """
 
 import ast
 from collections import defaultdict
 
 from tools.scopes import Scopes
+from tools.seldom import BASE
 from tools.syntax import walk
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
@@ -34,13 +37,16 @@ def _variables(node):
 
 
 def _given(node):
-    """The attributes that a class has from its body, or its methods give to `self`."""
+    """The attributes that a class has from its body, or its methods give to `self`. Variables of its methods are none."""
+    for statement in node.body:
+        if isinstance(statement, _FUNCTIONS | ast.ClassDef):
+            yield statement.name
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            yield from (
+                part.id for part in walk(statement) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+            )
     for part in walk(node):
-        if isinstance(part, _FUNCTIONS | ast.ClassDef):
-            yield part.name
-        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-            yield part.id
-        elif (
+        if (
             isinstance(part, ast.Attribute)
             and isinstance(part.ctx, ast.Store)
             and getattr(part.value, "id", 0) == "self"
@@ -57,6 +63,15 @@ def _of_self(node):
     return found
 
 
+def _of_one(node):
+    """Sets of the attributes that a function or class asks of one expression: of one object, as a rule."""
+    found = defaultdict(set)
+    for part in walk(node):
+        if isinstance(part, ast.Attribute):
+            found[ast.unparse(part.value)].add(part.attr)
+    return found.values()
+
+
 def groups(trees):
     """(sets of names that stay apart, names that share with none) of the modules `trees`, a list of ast.Module."""
     apart, classes, bases, aliases = [], defaultdict(set), defaultdict(set), {}
@@ -66,6 +81,7 @@ def groups(trees):
         here = scopes.bound | set(scopes.uses)
         bound |= scopes.bound
         for node in tree.body:
+            apart += _of_one(node)
             if isinstance(node, _FUNCTIONS):
                 apart.append(_variables(node))
             elif not isinstance(node, ast.ClassDef):
@@ -76,7 +92,7 @@ def groups(trees):
                 classes[node.name] |= _of_self(node)
                 bases[node.name] |= {
                     part.id for base in node.bases for part in walk(base) if isinstance(part, ast.Name)
-                }
+                } - {BASE}
                 given.update(_given(node))
             elif isinstance(node, ast.Attribute):
                 attributes.add(node.attr)

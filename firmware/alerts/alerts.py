@@ -14,6 +14,7 @@ from firmware import bus as topics
 from firmware import lazy
 from firmware import live as L
 from firmware.alerts.rules import Rules
+from firmware.lazy import seldom
 
 _PERIOD_MS = const(200)
 _IDLE = const(50)  # passes after which what was loaded is dropped: 10 s
@@ -33,6 +34,7 @@ class Alerts:
     What others ask for are functions of `life`: `alerts.page(end, length)` is `page(alerts, end, length)` there.
     """
 
+    @seldom
     def __init__(self, live, bus, clock, config, events, can, logger, directory):
         self.live = live
         self.bus = bus

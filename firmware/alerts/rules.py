@@ -9,6 +9,7 @@ from array import array
 from micropython import const
 
 from firmware import live as L
+from firmware.lazy import seldom
 
 COUNT = const(11)
 
@@ -30,6 +31,7 @@ CELLS = const(55)
 class Rules:
     """`changed` is True when a rule became DUE or ENDED; the owner looks at `states` and sets it back. `limits` configures it."""
 
+    @seldom
     def __init__(self, live, clock):
         self._data = live.data
         self._clock = clock

@@ -9,6 +9,7 @@ from firmware.bms.errors import BmsError
 from firmware.bms.events import Events
 from firmware.bms.link import Link
 from firmware.bms.poller import Poller
+from firmware.lazy import seldom
 
 
 class Bms:
@@ -21,6 +22,7 @@ class Bms:
 
     Error = BmsError
 
+    @seldom
     def __init__(self, port, live, bus, clock, config, log):
         self.counters = frames.Counters()
         self.events = Events()

@@ -8,6 +8,7 @@ they are and only what is new is appended: nothing is seen twice, even when a ti
 from micropython import const
 
 from firmware import lazy
+from firmware.lazy import seldom
 
 CAPACITY = const(49)
 _AGE = const(0xFFFFFF)
@@ -29,6 +30,7 @@ class Events:
     `total - seen` of them. `faults` bit n: 0x00 + n is active; `warnings` bit n: 0x30 + n.
     """
 
+    @seldom
     def __init__(self):
         self.count = 0
         self.total = 0

@@ -7,6 +7,7 @@ reply is what begins as expected, has the expected length and checks.
 from micropython import const
 
 from firmware.bms.crc import copy, crc16
+from firmware.lazy import seldom
 
 LONGEST = const(259)  # reply to "read 127 registers"
 CHUNK = const(128)  # most bytes fed at once; a poll's reply of 117 fits
@@ -43,6 +44,7 @@ def word(frame, n):
 class Counters:
     """What happened on the line since start."""
 
+    @seldom
     def __init__(self):
         self.polls = 0  # polls sent
         self.good = 0  # complete and plausible
@@ -63,6 +65,7 @@ class Parser:
     hides behind a false beginning is found by `rescue`, for the moment the request times out.
     """
 
+    @seldom
     def __init__(self, counters):
         self.buf = bytearray(_SIZE)
         self.at = 0

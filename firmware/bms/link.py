@@ -10,6 +10,7 @@ from micropython import const
 from firmware import bus as topics
 from firmware.bms.crc import copy
 from firmware.bms.frames import CHUNK, LONGEST, Parser
+from firmware.lazy import seldom
 
 # The answer of an awake BMS is there within 30 ms, the longest included (tinybms_uart facts 6). 150 ms leaves room for
 # a serial adapter's latency and a busy gateway, and a lost reply costs less than 0.3 s. Later tries wait longer, as a
@@ -29,6 +30,7 @@ CLOSED = const(-2)
 class Link:
     """`request` is the one door; the reply lies in `frame` until the next request. `run` must be going."""
 
+    @seldom
     def __init__(self, port, bus, clock, log, counters):
         self.frame = bytearray(LONGEST + 2)
         self.timeout_ms = 1000  # for one request with its resends

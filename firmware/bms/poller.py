@@ -10,6 +10,7 @@ from firmware import live as fields
 from firmware.bms import decode, frames, plausible, registers
 from firmware.bms.crc import copy
 from firmware.bms.link import CLOSED, NACKED
+from firmware.lazy import seldom
 
 _SETTINGS_MS = const(60_000)
 _RETRY_MS = const(5_000)  # a slow block that could not be read
@@ -33,6 +34,7 @@ _FAST_BYTES = const(112)
 class Poller:
     """Polls for ever; `reason` says why the last poll did not count, "" when it did."""
 
+    @seldom
     def __init__(self, link, live, bus, clock, log, events):
         self.reason = _CLOSED_TEXT
         self.interval_ms = 250

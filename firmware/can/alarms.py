@@ -9,6 +9,7 @@ from micropython import const
 
 from firmware import lazy
 from firmware import live as _live
+from firmware.lazy import seldom
 
 _ABSENT = const(0x3FFFFFFF)
 _FAULT = const(0x9B)  # online status
@@ -47,6 +48,7 @@ _NEVER = const(-0x20000000)  # a value that reaches no threshold
 class Alarms:
     """`active` and `warnings`: bit n = item n of 0x35A. `evaluate` is called before each 0x35A."""
 
+    @seldom
     def __init__(self, live):
         self._data = live.data
         self._rows = lazy.once("can.alarm_rows").rows()

@@ -6,6 +6,7 @@ from micropython import const
 from firmware import bus as _bus
 from firmware import lazy
 from firmware.can.schedule import Schedule
+from firmware.lazy import seldom
 
 _SECOND_MS = const(1000)
 _LOST_MS = const(30_000)
@@ -25,6 +26,7 @@ class Presence:
     Information only: what we send does not depend on it, and these ids are never sent.
     """
 
+    @seldom
     def __init__(self, bus, clock):
         self._bus = bus
         self._clock = clock
@@ -64,6 +66,7 @@ class Can:
     and let the timer call `schedule.tick` each 5-10 ms; the loop then only does what may wait.
     """
 
+    @seldom
     def __init__(self, driver, live, bus, clock, config, charge, log):
         self.driver = driver = driver or lazy.once("can.no_driver").NoDriver()
         self.charge = charge

@@ -25,6 +25,7 @@ from firmware import live as L
 from firmware.can.currents import Currents, Limit
 from firmware.can.phase import Phase
 from firmware.can.sensors import INTERNAL, Cells, Sensors
+from firmware.lazy import seldom
 
 STARTING = const(0)
 BULK = const(1)
@@ -75,6 +76,7 @@ class Targets:
 class ChargeControl:
     """`live` is a Live, `config` gives `["charge.x"]`, `clock` ticks. See the module's text."""
 
+    @seldom
     def __init__(self, live, config, clock):
         self._live = live
         self._config = config

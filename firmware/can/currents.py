@@ -4,6 +4,7 @@ from micropython import const
 
 from firmware import live as L
 from firmware.can.sensors import INTERNAL
+from firmware.lazy import seldom
 
 _ABSENT = const(0x3FFFFFFF)  # live.ABSENT
 _OLD_CHARGE_S = const(600)  # settings not re-read: CCL 0
@@ -52,6 +53,7 @@ _W_DISCHARGE = const(1 << 0x01)  # 0x31
 class Limit:
     """A value and why it is so: index of a text, which cell, sensor or register, and a number."""
 
+    @seldom
     def __init__(self):
         self.value = self.why = self.at = self.arg = 0
 
@@ -70,6 +72,7 @@ class Limit:
 class Currents:
     """`ccl` and `dcl` (Limit, mA) after `update`; `targets`, `sensors` and `cells` are kept up to date by the owner."""
 
+    @seldom
     def __init__(self, targets, sensors, cells):
         self._targets = targets
         self._sensors = sensors

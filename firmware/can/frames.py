@@ -10,6 +10,7 @@ The encoders run as plain bytecode too, on arrays in place of the pointers (test
 
 from array import array
 from micropython import const
+from firmware.lazy import seldom
 
 # The place of a frame in IDS is its place in the buffer and its bit in the masks that the encoders give
 COUNT = const(19)
@@ -231,6 +232,7 @@ def slow(data: ptr32, work: ptr32, out: ptr16) -> int:
 class Frames:
     """The buffer of all frames and what the encoders take."""
 
+    @seldom
     def __init__(self):
         self.buffer = bytearray(8 * COUNT)
         self.work = array("i", bytes(4 * WORK))

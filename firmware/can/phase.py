@@ -7,6 +7,7 @@ BMS's own "fully charged", or by time. Float ends by SoC or by voltage.
 from micropython import const
 
 from firmware import live as L
+from firmware.lazy import seldom
 
 BULK = const(1)  # as in charge
 ABSORPTION = const(2)
@@ -26,6 +27,7 @@ _SOC_DROP = const(200)  # 0.01 %; and SoC must have fallen so far since FLOAT
 class Phase:
     """`now` is BULK, ABSORPTION or FLOAT; `targets` and `cells` are kept up to date by the owner."""
 
+    @seldom
     def __init__(self, targets, cells):
         self._targets = targets
         self._cells = cells

@@ -12,6 +12,7 @@ from firmware import lazy
 from firmware import live as _live
 from firmware.can import alarms as _alarms
 from firmware.can import frames as _frames
+from firmware.lazy import seldom
 
 _ABSENT = const(0x3FFFFFFF)
 _PERIOD_MS = const(1000)
@@ -45,6 +46,7 @@ class Schedule:
     "SETTINGS" or "CHARGE"), `sent_at` (ticks of the last 0x351, None before one).
     """
 
+    @seldom
     def __init__(self, driver, live, bus, clock, config, charge, log):
         self.driver = driver
         self.frames = _frames.Frames()

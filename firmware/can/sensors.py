@@ -7,6 +7,7 @@ from array import array
 from micropython import const
 
 from firmware import live as L
+from firmware.lazy import seldom
 
 ABSENT = const(0x3FFFFFFF)  # live.ABSENT
 AUTO = const(0)  # external when one has answered since start, else none
@@ -26,6 +27,7 @@ class Sensors:
     """`coldest` of those that steer the cold rules, `hottest` of all, `*_at` which one it is; `bad_at` a sensor that is
     lost or not plausible (-1: none); `external` True when external sensors steer the cold rules."""
 
+    @seldom
     def __init__(self):
         self._trusted = array("i", (ABSENT, ABSENT, ABSENT))  # last reading that was believed; ABSENT: never answered
         self._hold = array("i", (0, 0, 0))  # ms until a doubted sensor is believed again
@@ -93,6 +95,7 @@ class Sensors:
 class Cells:
     """The highest and the lowest cell, mV, and where; the BMS's own extremes (registers 40, 41) count as well."""
 
+    @seldom
     def __init__(self):
         self.high = self.low = self.high_at = self.low_at = 0
 

@@ -14,6 +14,7 @@ from firmware.can import twai_queue as queue
 from firmware.can import twai_recovery as recovery
 from firmware.can.twai_chips import ERRATA
 from firmware.can.twai_recovery import LIVE, RECOVER, WAIT
+from firmware.lazy import seldom
 
 # register numbers: byte offset / 4
 _MODE = const(0)
@@ -55,6 +56,7 @@ class Twai:
     during that call.
     """
 
+    @seldom
     def __init__(self, regs, clock, bitrate, log=None, chip="ESP32", accept=(0x305, 0x307), sample=800):
         self.program = lazy.once("can.twai_setup").program(chip, bitrate, accept, sample)
         self._errata = lazy.once("can.twai_chips").CHIPS[chip][ERRATA]

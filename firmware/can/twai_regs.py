@@ -6,6 +6,7 @@
 import micropython
 from firmware import lazy
 from firmware.can.twai_chips import BASE, CLOCK_ENABLE, IN_SELECT, OUT_SELECT, RESET, SIG_IN_SEL, SJW_SHIFT, TX_SIGNAL
+from firmware.lazy import seldom
 
 _BIT = micropython.const(1 << 19)  # the controller's bit in the clock and reset words of all chips
 
@@ -27,6 +28,7 @@ class MemRegs:
     `enable()` must run once before WiFi starts: it changes words that other drivers share (erratum 3.10 of the ESP32).
     """
 
+    @seldom
     def __init__(self, name, tx, rx, mem=None, pin=None, base=None):
         if mem is None:
             from machine import mem32 as mem

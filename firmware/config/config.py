@@ -4,6 +4,7 @@ Values are int, str or bool under "group.name" keys, see schema.py. Only what di
 """
 
 from firmware import lazy
+from firmware.lazy import seldom
 
 _LAZY = ("form", "presets", "rules", "schema", "store")
 
@@ -31,6 +32,7 @@ class Config:
     `restore`, see form.py.
     """
 
+    @seldom
     def __init__(self, directory, mac=b"", bus=None, check=None):
         self.directory = directory
         self.mac = mac

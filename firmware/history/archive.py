@@ -12,6 +12,7 @@ ten. While the clock is not set they are set aside in a file when they grow too 
 from micropython import const
 from firmware import lazy
 from firmware.history.summary import SIZE, Summary
+from firmware.lazy import seldom
 
 EARLY = "/early-"
 _MINUTE = const(60)
@@ -24,6 +25,7 @@ CLOCK_SMALL_S = const(5)  # a correction up to this shifts the records, a larger
 class RingFile:
     """One of the two rings: its shape, and the closed records that wait to be written."""
 
+    @seldom
     def __init__(self, name, period, capacity, per_file, room):
         self.name = name  # first letter of its files
         self.period = period  # s
@@ -51,6 +53,7 @@ class RingFile:
 class Archive:
     """`add` each poll, `tick` every second or so. `since`: see since.py; `directory` exists."""
 
+    @seldom
     def __init__(self, directory, since, clock, log):
         self.directory = directory
         self.minutes = RingFile("m", _MINUTE, 1440, 120, 24)

@@ -14,6 +14,7 @@ from micropython import const
 from firmware import bus as topics
 from firmware import lazy
 from firmware import live as field
+from firmware.lazy import seldom
 
 IN_WH = const(1)  # each followed by its half thousandths
 OUT_WH = const(3)
@@ -44,6 +45,7 @@ _ABSENT = const(0x3FFFFFFF)
 class Energy:
     """`live`, `bus`, `clock` (the board), `config` and `log` as everywhere; `data_dir` is where its files go."""
 
+    @seldom
     def __init__(self, live, bus, clock, config, log, data_dir):
         self.state = array("i", bytes(4 * WORDS))
         self._micro = array("i", bytes(4 * 9))  # at the index of its counter

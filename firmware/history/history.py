@@ -10,6 +10,7 @@ from firmware import bus as topics
 from firmware.history.archive import Archive
 from firmware.history.ring import Ring
 from firmware.history.since import Since
+from firmware.lazy import seldom
 
 _TICK_S = const(5)
 _LONG_AGO_MS = const(-60_001)  # longer than any interval: the first poll is a sample
@@ -18,6 +19,7 @@ _LONG_AGO_MS = const(-60_001)  # longer than any interval: the first poll is a s
 class History:
     """`live`, `bus`, `clock` (the board), `config` and `log` as everywhere; `data_dir` is where its files go."""
 
+    @seldom
     def __init__(self, live, bus, clock, config, log, data_dir):
         self.since = Since(clock)
         self.ring = Ring(live)

@@ -16,6 +16,7 @@ What is unknown is the largest number of its field.
 import struct
 from micropython import const
 from firmware import live as field
+from firmware.lazy import seldom
 
 CAPACITY = const(512)
 FORMAT = "<HHHHHHB"
@@ -40,6 +41,7 @@ def _fit(value, unknown):
 class Ring:
     """`add` a sample of the snapshot `live`; reader.py reads them. `s`, `ms`: time of the newest, since start."""
 
+    @seldom
     def __init__(self, live):
         self._live = live
         self.bytes = bytearray(SIZE * CAPACITY)

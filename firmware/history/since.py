@@ -1,9 +1,12 @@
 """Seconds since start that fit a small int for years, and the Unix time of that start."""
 
+from firmware.lazy import seldom
+
 
 class Since:
     """`s` and `ms` (0-999) since it was made, as of the last `advance`, which somebody calls at least every few days."""
 
+    @seldom
     def __init__(self, clock):
         self.s = 0
         self.ms = 0

@@ -19,6 +19,7 @@ import struct
 from array import array
 from micropython import const
 from firmware import live as field
+from firmware.lazy import seldom
 
 FORMAT = "<iHHHhhhHBBBhbbHHBH"
 SIZE = const(32)
@@ -44,6 +45,7 @@ _ABSENT = const(0x3FFFFFFF)
 class Summary:
     """Of the polls since `clear`. A quarter of an hour at ten polls a second leaves every sum below 2^30."""
 
+    @seldom
     def __init__(self):
         self._a = array("i", bytes(4 * _WORDS))
         self._rest = 0  # mA that did not make a whole step

@@ -10,6 +10,7 @@ import sys
 from asyncio import core
 from micropython import const
 from firmware import lazy
+from firmware.lazy import seldom
 
 _LOOK_MS = const(1000)
 
@@ -19,6 +20,7 @@ class Door:
 
     idle_s = 90  # without a connection, and the server goes: who asks each minute finds it there
 
+    @seldom
     def __init__(self, parts):
         self.port = None
         self.bms_restarted = None  # uptime in ms of the last restart of the BMS through the API

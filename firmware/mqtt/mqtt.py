@@ -3,6 +3,7 @@
 import asyncio
 from firmware import bus as topics
 from firmware import lazy
+from firmware.lazy import seldom
 
 
 class Mqtt:
@@ -11,6 +12,7 @@ class Mqtt:
     Its other methods and attributes are those of `part.py`: `mqtt.status()` is `status(mqtt)` there.
     """
 
+    @seldom
     def __init__(self, parts):
         self.parts = parts
         self.changed = asyncio.Event()  # settings of ours have changed

@@ -7,6 +7,7 @@ import asyncio
 from micropython import const
 from firmware import bus as topics
 from firmware import lazy
+from firmware.lazy import seldom
 
 _POLL_MS = const(500)
 _CHANGE_S = const(2)  # the answer to a change of the configuration goes out first
@@ -31,6 +32,7 @@ class Wifi:
     has worked), `state` is one of the texts above, `fallback` is True on the former network because the new one does not work.
     """
 
+    @seldom
     def __init__(self, app, network, dns_port=53):
         self.app = app
         self.driver = network

@@ -6,6 +6,7 @@ No secret may be put into a line: it is readable in the dashboard.
 """
 
 from micropython import const
+from firmware.lazy import seldom
 
 DEBUG = const(0)
 INFO = const(1)
@@ -28,6 +29,7 @@ class Log:
 
     levels = LEVELS
 
+    @seldom
     def __init__(self, clock, console=None, level=INFO):
         self.level = level
         self.on_line = None  # called after each line, without arguments

@@ -5,6 +5,7 @@ import io
 import sys
 from asyncio import core
 from micropython import const
+from firmware.lazy import seldom
 
 _BACKOFF_MAX_S = const(60)
 _HEALTHY_S = const(60)  # a task that ran so long starts again with the shortest back-off
@@ -28,6 +29,7 @@ class _Task:
 class Tasks:
     """`start` tasks by name. `clock` and `log` as everywhere; `on_crash(name, error)` or None."""
 
+    @seldom
     def __init__(self, clock, log, on_crash=None):
         self._clock = clock
         self._log = log

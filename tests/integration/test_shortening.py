@@ -147,12 +147,14 @@ class Base:
 class Derived(Base):
     def derived_one(self): self.derived_two = 2
 class Far:
-    def far_one(self): self.far_two = 3
+    def far_one(self):
+        local_of_far = self.far_two = 3
 class Asks:
     def __getattr__(self, name): return __import__(name)
     def asks_one(self): self.asks_two = far_function
 def far_function(far_variable):
     far_variable.from_outside = far_variable.base_two
+    far_variable.local_of_far = 1
 x = Asks().far_function
 """)
     assert len({new[name] for name in ("base_one", "base_two", "derived_one", "derived_two")}) == 4, (
@@ -162,7 +164,8 @@ x = Asks().far_function
         "nothing is shared"
     )
     assert len({new[name] for name in ("asks_one", "asks_two", "far_function")}) == 3, "__getattr__ could find either"
-    assert [new["from_outside"]] == [text for text in new.values() if text == new["from_outside"]], "whose is it?"
+    for name in ("from_outside", "local_of_far"):
+        assert [new[name]] == [text for text in new.values() if text == new[name]], "whose is it?"
 
 
 def test_names_that_others_know_stay():
