@@ -116,6 +116,7 @@ class App:
 
     def _look_after(self):
         self.config.idle()
+        lazy.forget()
         lazy.drop("bms.catalogue")
         self.tasks.measure()
         self._keep_uptime()
@@ -140,6 +141,7 @@ class App:
     def forget(self):
         """Give back what was only loaded for a moment: the heap is short."""
         self.config.release()
+        lazy.forget()
         if self.alerts:
             self.alerts.forget()
         gc.collect()

@@ -5,7 +5,6 @@ than _FIRST_FRAME_MS when there is none.
 """
 
 import asyncio
-import gc
 import os
 import sys
 from micropython import const
@@ -44,11 +43,10 @@ async def everything(app):
     if not app.safe_mode:
         await _first_frame(app.live)
     app.board.start_watchdog()
-    app.config.release()
-    gc.collect()
+    app.forget()
     await rest(app)
     lazy.once("system.keep").report(app)
-    app.config.release()
+    app.forget()
 
 
 def safe(app):
@@ -116,7 +114,7 @@ async def rest(app):
     from firmware.http.door import Door
     from firmware.system.ota import Ota
 
-    board, start = app.board, app.tasks.start
+    board, tasks = app.board, app.tasks
     common = (app.live, app.bus, board, app.config, app.log, board.data_dir)
     radio = board.radio()
     if radio:
@@ -124,19 +122,19 @@ async def rest(app):
         from firmware.net.wifi import Wifi
 
         app.wifi = board.station = Wifi(app, *radio)
-        start("wifi", app.wifi.run)
-        start("ntp", task(app))
+        tasks.start("wifi", app.wifi.run)
+        tasks.start("ntp", task(app))
     app.ota = Ota()
     lazy.once("http.reset").when_asked(app)
     app.http = Door(app)
-    start("http", app.serve, required=True)
+    tasks.start("http", app.serve, required=True)
     for key in _ASKED_BY_REQUESTS:
         app.config.get(key)
     light = board.led(app.config["system.led_pin"])
     if light:
         from firmware.system.led import Led
 
-        start("led", Led(app, light).run)
+        tasks.start("led", Led(app, light).run)
     if not app.safe_mode and not _update_mode(app):
         await optional(app, common)
 

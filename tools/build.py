@@ -40,6 +40,7 @@ from tools.minify import minify
 from tools.names import rename
 from tools.plain import plain
 from tools.seldom import apart
+from tools.tables import pack
 from tools.trim import trim
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,7 +116,9 @@ def remove_strays(slot, parts):
 def merged():
     """({path: source}, {path: name}) of firmware/ in one directory, constants put in, private names shortened, modules merged."""
     sources = inline_tree(ROOT / "firmware", ROOT)
-    sources = {path: text for path, text in sources.items() if path.parent != rescue.FOLDER}  # lies beside the slots
+    sources = {
+        path: pack(text) for path, text in sources.items() if path.parent != rescue.FOLDER
+    }  # lies beside the slots
     sources, names = flatten(sources, {path: module_name(path, ROOT) for path in sources})
     return apart(bundle(minify(sources, names, apply), names), names)
 

@@ -36,6 +36,7 @@ BUNDLES = {
 JOINED = (
     "board.rare board.pins",
     "bms.order bms.why",
+    "bms.commands bms.requests",  # the one imports the other
     "system.queues system.bus_metrics",
     "can.identity can.alarm_rows",  # when CAN starts
     "can.twai_chips can.twai_setup",

@@ -21,7 +21,7 @@ def module_name(path, root):
     return ".".join(parts)
 
 
-def _fold(node, known):
+def fold(node, known):
     """The integer of an expression over literals and known constants; None when it is none."""
     try:
         code = compile(ast.Expression(node), "const", "eval")
@@ -39,7 +39,7 @@ def public_constants(tree):
             continue
         value = node.value
         if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "const":
-            number = _fold(value.args[0], known)
+            number = fold(value.args[0], known)
             if number is not None:
                 known[node.targets[0].id] = number
                 if not node.targets[0].id.startswith("_"):
@@ -143,7 +143,7 @@ def _all_folded(tree):
             continue
         value = node.value
         if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "const":
-            number = _fold(value.args[0], known)
+            number = fold(value.args[0], known)
             if number is None:
                 return False
             known[node.targets[0].id] = number

@@ -63,20 +63,27 @@ def rom():
     return everywhere, {*everywhere, *some}
 
 
+def _identifiers_of(node):
+    for field in ("id", "attr", "arg", "name", "asname", "module"):
+        if isinstance(text := getattr(node, field, None), str):
+            yield from text.split(".")
+    if isinstance(node, ast.Global | ast.Nonlocal):
+        yield from node.names
+
+
 def _identifiers(tree):
     """Every identifier of a module, those of imports and arguments by name too."""
     for node in walk(tree):
-        for field in ("id", "attr", "arg", "name", "asname", "module"):
-            if isinstance(text := getattr(node, field, None), str):
-                yield from text.split(".")
-        if isinstance(node, ast.Global | ast.Nonlocal):
-            yield from node.names
+        yield from _identifiers_of(node)
 
 
 def _words(tree):
     """The words of the strings that can be names, or tables of them; not those of texts for people and of formats."""
     nodes = walk(tree)
     docs = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:  # fields of the API: nobody asks an object for them
+        docs |= set(map(id, node.keys)) if isinstance(node, ast.Dict) else set()
+        docs |= {id(node.slice)} if isinstance(node, ast.Subscript) else set()
     for node in nodes:
         text = node.value if isinstance(node, ast.Constant) and id(node) not in docs else None
         if isinstance(text, str) and _TABLE.fullmatch(text):
@@ -192,8 +199,9 @@ def others():
     for path in [*(ROOT / name for name in KEEPERS), *sorted((ROOT / "lib").rglob("*.py"))]:
         tree = ast.parse(path.read_text())
         docs = {id(node.value) for node in walk(tree) if isinstance(node, ast.Expr)}
-        found.update(_identifiers(tree))
         for node in walk(tree):
+            if not isinstance(node, ast.Name | ast.arg):  # their variables are their own
+                found.update(_identifiers_of(node))
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
                 found.update(_WORD.findall(node.value))  # Python in a string too
     for path in sorted((ROOT / "firmware").rglob("*.json*")):

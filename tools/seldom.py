@@ -58,14 +58,20 @@ def _check(part, methods):
                 raise Refused(f"{where}: globals and super() do not move")
 
 
-def _only_called(trees, methods):
-    """Refuse where a marked method is more than called."""
-    names = {method.name for method in methods} - {"__init__"}
-    for tree in trees.values():
-        called = {id(node.func) for node in walk(tree) if isinstance(node, ast.Call)}
-        for node in walk(tree):
-            if isinstance(node, ast.Attribute) and node.attr in names and id(node) not in called:
-                raise Refused(f"{ast.unparse(node)}: a @seldom method may only be called")
+def _only_called(trees, marked):
+    """Refuse where a method of `marked` [(class, methods)] is more than called: a private one in its class, others anywhere.
+    A name that other objects have data under cannot be told apart."""
+    nodes = [node for tree in trees for node in walk(tree) if isinstance(node, ast.Attribute)]
+    data = {node.attr for node in nodes if isinstance(node.ctx, ast.Store)}
+    for part, methods in marked:
+        for method in methods:
+            if method.name in data:
+                continue
+            for tree in [part, *methods] if method.name.startswith("_") else trees:
+                called = {id(node.func) for node in walk(tree) if isinstance(node, ast.Call)}
+                for node in walk(tree):
+                    if isinstance(node, ast.Attribute) and node.attr == method.name and id(node) not in called:
+                        raise Refused(f"{ast.unparse(node)}: the @seldom {part.name}.{method.name} may only be called")
 
 
 def _needs(tree, moved, name):
@@ -110,12 +116,12 @@ def _needs(tree, moved, name):
 def apart(sources, names):
     """(sources, names) with the marked methods in modules of their own. `sources` {path: text}, `names` {path: dotted name}."""
     trees = {path: ast.parse(text) for path, text in sources.items()}
-    result, named, changed, methods = {}, dict(names), set(), []
+    result, named, changed, every = {}, dict(names), set(), []
     for path, tree in trees.items():
         marked = _marked(tree)
         if not marked:
             continue
-        methods += [method for _, found in marked for method in found]
+        every += marked
         moved = [ast.ClassDef(part.name, [], [], found, []) for part, found in marked]
         name = names[path] + SUFFIX
         place = path.with_name(name.rpartition(".")[2] + ".py")
@@ -127,7 +133,7 @@ def apart(sources, names):
             part.bases = [ast.Name(BASE, ast.Load())]
         if names[path] != HOME:
             tree.body.insert(0, ast.ImportFrom(HOME, [ast.alias(BASE, BASE)], 0))
-    _only_called(trees, methods)
+    _only_called(list(trees.values()), every)
     for path, tree in trees.items():
         if _drop_mark(tree) or path in changed:
             result[path] = ast.unparse(ast.fix_missing_locations(tree)) + "\n"

@@ -14,13 +14,20 @@ registers 300-343 (0x1D options 4, 1, 2, 3), or None or shorter where they are n
 import json
 from micropython import const
 
-from firmware.bms.errors import RegisterError
-
 _FIRST = const(300)
 _STEP_MV = const(10)  # least distance between the voltages of _ORDER (tinybms_uart facts 9)
 _ORDER = (316, 301, 300, 315)  # each below the next
 _NONE = const(0xFFFF)
 _SINCE_305 = const(254)  # firmware 2.3.254 brought the peak discharge cut-off
+
+
+class RegisterError(ValueError):
+    """A write that was refused. `field`: key or address as given; `details`: text with field and range, for the API."""
+
+    def __init__(self, field, text):
+        self.field = field
+        self.details = "%s %s" % (field, text)
+        super().__init__(self.details)
 
 
 def lines():

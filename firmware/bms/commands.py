@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from firmware.bms import frames
+from firmware.bms import frames, requests
 from firmware.bms.errors import BmsError
 from firmware.bms.link import CLOSED, NACKED
 
@@ -27,7 +27,7 @@ async def read(bms, address, count):
     """List of `count` (1-127) words from register `address` on."""
     if not (0 <= address <= 0xFFFF and 1 <= count <= 127):
         raise BmsError("range", "registers {}+{}".format(address, count))
-    await _ask(bms._link, frames.read(address, count), frames.READ, 2 * count)
+    await _ask(bms._link, requests.read_words(address, count), frames.READ, 2 * count)
     return [frames.word(bms._link.frame, n) for n in range(count)]
 
 
@@ -42,11 +42,11 @@ async def write_register(bms, address, value):
     ah, al, vh, vl = address >> 8, address & 0xFF, (value >> 8) & 0xFF, value & 0xFF
     try:
         try:
-            await _ask(bms._link, frames.request(frames.WRITE, ah, al, 0, 1, 2, vh, vl), frames.WRITE, ah, 8)
+            await _ask(bms._link, requests.request(frames.WRITE, ah, al, 0, 1, 2, vh, vl), frames.WRITE, ah, 8)
         except BmsError as error:
             if error.code != "nack":
                 raise
-            tx = frames.request(frames.WRITE_ONE, 4, al, ah, vl, vh)
+            tx = requests.request(frames.WRITE_ONE, 4, al, ah, vl, vh)
             await _ask(bms._link, tx, frames.ACK, frames.WRITE_ONE, 5)
         return (await read(bms, address, 1))[0]
     finally:  # also when the answer was lost: it may have been written
@@ -65,7 +65,9 @@ async def command(bms, option):
         if option == _RESTART:
             await read(bms, _STATUS, 1)
         try:
-            await _ask(bms._link, frames.request(frames.RESET, option), frames.ACK, frames.RESET, 5, option != _RESTART)
+            await _ask(
+                bms._link, requests.request(frames.RESET, option), frames.ACK, frames.RESET, 5, option != _RESTART
+            )
         except BmsError as error:
             if option != _RESTART or error.code != "timeout":
                 raise
@@ -79,6 +81,6 @@ async def read_limits(bms, option):
     """0x1D: 44 words for registers 300-343; option 1 lowest, 2 highest, 3 default, 4 present value."""
     if not 1 <= option <= 4:
         raise BmsError("range", "option {}".format(option))
-    await _ask(bms._link, frames.request(frames.LIMITS, option, 0, 44), frames.LIMITS, 88)
+    await _ask(bms._link, requests.request(frames.LIMITS, option, 0, 44), frames.LIMITS, 88)
     frame = bms._link.frame
     return [frame[3 + 2 * n] | frame[4 + 2 * n] << 8 for n in range(44)]

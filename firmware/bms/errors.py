@@ -7,12 +7,3 @@ class BmsError(Exception):
     def __init__(self, code, text):
         super().__init__(text)
         self.code = code
-
-
-class RegisterError(ValueError):
-    """A write that was refused. `field`: key or address as given; `details`: text with field and range, for the API."""
-
-    def __init__(self, field, text):
-        self.field = field
-        self.details = "%s %s" % (field, text)
-        super().__init__(self.details)

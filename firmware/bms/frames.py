@@ -22,20 +22,6 @@ LIMITS = const(0x1D)
 ACK = const(0x01)
 
 
-def request(*parts):
-    """A request: AA, `parts` (bytes), CRC; a bytearray."""
-    frame = bytearray((0xAA,) + parts + (0, 0))
-    crc = crc16(frame, 0, len(frame) - 2)
-    frame[-2] = crc & 0xFF
-    frame[-1] = crc >> 8
-    return frame
-
-
-def read(address, count):
-    """Modbus read of `count` (1-127) registers; the reply is AA 03 2n, n words high byte first, CRC."""
-    return request(READ, address >> 8, address & 0xFF, 0, count)
-
-
 def word(frame, n):
     """Word n (0 = first) of the reply to a Modbus read."""
     return (frame[3 + 2 * n] << 8) | frame[4 + 2 * n]

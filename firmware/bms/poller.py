@@ -46,11 +46,13 @@ class Poller:
         self._events = events
         self._counters = link.counters
         self._poll = array("i", bytes(4 * decode.SIZE))
-        self._tx_fast = frames.read(0, registers.FAST_COUNT)
-        self._tx_settings = frames.read(registers.SETTINGS_AT, registers.SETTINGS_COUNT)
-        self._tx_statistics = frames.read(registers.STATISTICS_AT, registers.STATISTICS_COUNT)
-        self._tx_version = frames.read(registers.VERSION_AT, registers.VERSION_COUNT)
-        self._tx_events = frames.request(frames.EVENTS)
+        requests = lazy.load("bms.requests")
+        self._tx_fast = requests.read_words(0, registers.FAST_COUNT)
+        self._tx_settings = requests.read_words(registers.SETTINGS_AT, registers.SETTINGS_COUNT)
+        self._tx_statistics = requests.read_words(registers.STATISTICS_AT, registers.STATISTICS_COUNT)
+        self._tx_version = requests.read_words(registers.VERSION_AT, registers.VERSION_COUNT)
+        self._tx_events = requests.request(frames.EVENTS)
+        lazy.drop("bms.requests")
         self._ready = False  # settings (and what else identifies this battery) were read since it is back
         self._row = 0  # good polls in a row
         self._rule = 0  # of plausibility that the last poll broke
@@ -95,6 +97,7 @@ class Poller:
         """Something was written: read the settings again at once."""
         self._settings_due = self._clock.ticks_ms()
 
+    @seldom
     def restarted(self):
         """The BMS was told to restart or to forget: read everything slow again."""
         now = self._clock.ticks_ms()

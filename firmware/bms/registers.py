@@ -1,5 +1,6 @@
 """Slow register blocks into the snapshot: settings, statistics, version (tinybms_uart facts 8, 9, 15)."""
 
+from array import array
 from micropython import const
 
 from firmware import live
@@ -16,12 +17,12 @@ VERSION_COUNT = const(10)
 _SOH_SINCE = const(251)  # internal firmware number that knows register 45
 _PEAK_SINCE = const(254)  # ... and 305
 
-# register - 300, field, field units a register unit, lowest and highest raw value (the widest the manual names); one flat
-# tuple takes half the memory of a tuple of tuples
+# register - 300, field, field units a register unit, lowest and highest raw value (the widest the manual names), negative ones as
+# words; one flat array takes a quarter of the memory of a tuple of tuples
 COLUMNS = const(5)
 ORDER = const(9)  # what `settings` gives: 316 < 301 < 300 < 315 does not hold, or this and a row of SETTINGS
 ROWS = const(10)
-SETTINGS = (
+SETTINGS = array("H", (
     0, live.SET_FULL, 1, 1200, 4500,
     1, live.SET_EMPTY, 1, 1000, 3500,
     3, live.SET_BALANCE_FROM, 1, 1000, 4500,
@@ -34,8 +35,8 @@ SETTINGS = (
     17, live.SET_DISCHARGE_OC, 1000, 1, 750,
     18, live.SET_CHARGE_OC, 1000, 1, 750,
     19, live.SET_HOT, 10, 20, 90,
-    20, live.SET_COLD, 10, -40, 10,
-)  # fmt: skip
+    20, live.SET_COLD, 10, -40 & 0xFFFF, 10,
+))  # fmt: skip
 
 
 def signed(value, bits):
@@ -54,8 +55,8 @@ def settings(frame, data):
             return ORDER
         for row in range(0, len(SETTINGS), COLUMNS):
             value, low = word(frame, SETTINGS[row]), SETTINGS[row + 3]
-            if low < 0:
-                value = signed(value, 16)
+            if low >> 15:
+                value, low = signed(value, 16), signed(low, 16)
             if write:
                 data[SETTINGS[row + 1]] = value * SETTINGS[row + 2]
             elif not low <= value <= SETTINGS[row + 4]:

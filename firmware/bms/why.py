@@ -32,6 +32,6 @@ def settings(rule, frame):
     row = (rule - registers.ROWS) * registers.COLUMNS
     offset, low, high = registers.SETTINGS[row], registers.SETTINGS[row + 3], registers.SETTINGS[row + 4]
     value = word(frame, offset)
-    if low < 0:
-        value = registers.signed(value, 16)
+    if low >> 15:
+        value, low = registers.signed(value, 16), registers.signed(low, 16)
     return "register {} is {}, not {}...{}".format(registers.SETTINGS_AT + offset, value, low, high)

@@ -13,6 +13,7 @@ import esp32
 import machine
 from asyncio import core
 from micropython import const
+from firmware import lazy
 from firmware.board.base import Board
 
 _KEPT = b"TGW1"  # before what is kept in RTC memory, followed by its CRC-32
@@ -88,19 +89,7 @@ class Esp32(Board):
         return largest
 
     def network(self):
-        if self.station:
-            return self.station.network()
-        return {
-            "connected": False,
-            "ssid": "",
-            "rssi": 0,
-            "ip": "",
-            "gateway": "",
-            "netmask": "",
-            "mode": "off",
-            "ap_ssid": "",
-            "hostname": "",
-        }
+        return (self.station or lazy.once("board.rare")).about()
 
     def kept(self):
         raw = machine.RTC().memory()

@@ -43,7 +43,7 @@ class Host(Board):
     def network(self):
         """Not in hostinfo.py: each /api/status asks for it."""
         if self.station:
-            return self.station.network()
+            return self.station.about()
         return {
             "connected": True,
             "ssid": "host",

@@ -28,6 +28,12 @@ def pin_warnings(board, values):
     return lazy.once("board.pins").warnings(values, board.chip())
 
 
+def about():
+    """The `wifi` object of GET /api/status where there is no radio."""
+    names = ("ssid", "ip", "gateway", "netmask", "ap_ssid", "hostname")
+    return dict(dict.fromkeys(names, ""), connected=False, rssi=0, mode="off")
+
+
 def _nothing(*args):
     """Stands for what only some machines have."""
 

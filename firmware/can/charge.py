@@ -105,6 +105,7 @@ class ChargeControl:
         self._wishes = None
         self._worked_out = False
 
+    @seldom
     def override(self, cvl_mv, ccl_ma, dcl_ma):
         """Limits of somebody else beside the user's own `charge.*_max_*`, 0 = none; in force until the next call."""
         self._override = (cvl_mv, ccl_ma, dcl_ma)
@@ -193,6 +194,7 @@ class ChargeControl:
 
     # CVL
 
+    @seldom
     def _start(self, data):
         """First limits after a start or a gap: from what is measured, so that the GX does not notice a restart."""
         targets, volt = self._targets, data[L.VOLTAGE]

@@ -1,5 +1,6 @@
 """CCL and DCL: the least of trip limits, user's limits, curves of cells and temperatures, BMS faults, old settings."""
 
+from array import array
 from micropython import const
 
 from firmware import live as L
@@ -38,10 +39,12 @@ _WHY_RISING = const(15)
 
 # (x, permille of the full current) in pairs, x rising: 0 at and below the first x, the last value above the last x.
 # x of the cold: 0.1 C above register 320 (dbus-serialbattery's curve, victron_can facts 7)
-_COLD_CURVE = (0, 0, 20, 250, 50, 500, 100, 1000)
-_HOT_CHARGE_CURVE = (0, 0, 50, 250, 100, 500, 150, 1000)  # x: 0.1 C below register 319 - 2 C
-_HOT_DISCHARGE_CURVE = (0, 0, 50, 1000)
-_LOW_CURVE = (0, 0, 20, 60, 50, 250, 100, 600, 200, 1000)  # x: mV of the lowest cell above the point of DCL 0
+_COLD_CURVE = array("H", (0, 0, 20, 250, 50, 500, 100, 1000))
+_HOT_CHARGE_CURVE = array("H", (0, 0, 50, 250, 100, 500, 150, 1000))  # x: 0.1 C below register 319 - 2 C
+_HOT_DISCHARGE_CURVE = array("H", (0, 0, 50, 1000))
+_LOW_CURVE = array(
+    "H", (0, 0, 20, 60, 50, 250, 100, 600, 200, 1000)
+)  # x: mV of the lowest cell above the point of DCL 0
 
 # BMS events by what they stop (tinybms_uart facts 11): bit n of live.FAULTS is 0x00 + n, of live.WARNINGS 0x30 + n
 _F_CHARGE = const(1 << 0x03 | 1 << 0x06 | 1 << 0x07 | 1 << 0x0B)  # CCL 0

@@ -35,6 +35,7 @@ class Phase:
         self._low_ms = 0
         self._enter(BULK)
 
+    @seldom
     def start(self, data):
         """The gateway has started: BULK, or FLOAT when the pack looks like it."""
         self._enter(BULK)
@@ -95,6 +96,7 @@ class Phase:
         self._soc_top = data[L.SOC]
         self._low_ms = 0
 
+    @seldom
     def _is_full(self, data):
         """Looks like FLOAT: the BMS or its SoC says so, and voltage and current agree."""
         targets = self._targets

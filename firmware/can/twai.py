@@ -84,6 +84,7 @@ class Twai:
         self.overruns = self.bus_offs = self.resets = 0
         self.tec = self.rec = 0
 
+    @seldom
     async def start(self):
         """Power up and go on the bus; OSError when there is no controller. Call `regs.enable()` before WiFi starts."""
         self.regs.enable()

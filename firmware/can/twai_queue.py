@@ -70,7 +70,6 @@ def take(queue, frame) -> bool:
     return True
 
 
-@micropython.viper
-def queued_at(frame) -> int:
+def queued_at(frame):
     """Ticks when the frame that `take` gave was queued."""
-    return ptr32(frame)[3]
+    return frame[12] | frame[13] << 8 | frame[14] << 16 | frame[15] << 24

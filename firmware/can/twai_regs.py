@@ -48,6 +48,7 @@ class MemRegs:
     def write(self, index, value):
         _write(self._base, index, value)
 
+    @seldom
     def enable(self):
         """Clock on, one pulse of reset; does nothing the second time."""
         if not self._enabled:
@@ -71,6 +72,7 @@ class MemRegs:
             raise OSError("shared register does not settle")
         self._mem[address] = word | _BIT if on else word & ~_BIT & 0xFFFFFFFF
 
+    @seldom
     def route(self, inside=False):
         """Connect the pins, recessive first. `inside` listens to the transmit pin itself: no transceiver needed.
 

@@ -111,7 +111,8 @@ class Archive:
         """Write all closed records. What fails stays and is tried again with the next block."""
         lazy.once("history.store").write(self)
 
-    def stop(self):
+    @seldom
+    def write_all(self):
         """Write everything, the records in the making too (a restart). Nothing while the clock is not set."""
         if self.base_s:
             self.close_minute()

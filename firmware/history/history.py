@@ -75,4 +75,4 @@ class History:
 
     def stop(self):
         """Before a restart: write what would be lost."""
-        self.archive.stop()
+        self.archive.write_all()

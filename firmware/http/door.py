@@ -29,6 +29,7 @@ class Door:
         self._socket = None
         self._server = None
 
+    @seldom
     async def start(self, host, port):
         """Listen on host:port; port 0 takes any free one (see `port`). Raises OSError."""
         if self._socket:
@@ -53,6 +54,7 @@ class Door:
             await self._server.run(self._socket, self.idle_s)
             self.leave()
 
+    @seldom
     def server(self):
         """The server, loaded when it is not there."""
         if self._server is None:
@@ -75,6 +77,7 @@ class Door:
                 sys.modules.pop(name)
         gc.collect()
 
+    @seldom
     def try_out(self):
         """Raises what keeps the server from being loaded."""
         if self._server is None:

@@ -75,7 +75,7 @@ async def try_network(app, ssid, password):
         if wifi.state == "connected":
             if wifi.fallback:
                 return FAILED, wifi.failure
-            return CONNECTED, wifi.network()["ip"]
+            return CONNECTED, wifi.about()["ip"]
         if wifi.failure == "WRONG_PASSWORD":
             return WRONG_PASSWORD, ""
         if wifi.failure == "NOT_FOUND":

@@ -15,7 +15,7 @@ def task(app):
 
 
 async def run(app):
-    """The task. `app`: board, config, log, event(name, data)."""
+    """The task. `app`: board, config, log, wifi, event(name, data)."""
     due = 0
     failures = 0
     server = ""
@@ -26,7 +26,7 @@ async def run(app):
         if wanted != server:
             server, due, failures = wanted, 0, 0
         now = app.board.uptime_s()
-        if not server or now < due or not app.board.network()["connected"]:
+        if not server or now < due or app.wifi.state != "connected":
             continue
         try:
             await lazy.once("net.ntp").sync(app)

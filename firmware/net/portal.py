@@ -99,7 +99,7 @@ class Portal:
         config = self._app.config
         own = (
             self.address,
-            self._wifi.network()["ip"],
+            self._wifi.about()["ip"],
             "localhost",
             "",
             config.get("system.hostname").lower() + ".local",

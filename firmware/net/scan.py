@@ -13,7 +13,7 @@ _SECURITY = ("open", "wep", "wpa", "wpa2", "wpa/wpa2", "enterprise", "wpa3", "wp
 def report(wifi):
     """The object of GET /api/wifi."""
     portal = wifi.app.portal
-    result = wifi.network()
+    result = wifi.about()
     result["state"] = wifi.state
     result["failure"] = wifi.failure
     result["fallback"] = wifi.fallback

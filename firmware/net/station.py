@@ -6,7 +6,9 @@ and `status()` shows nothing but "connecting" (esp32_micropython facts 6; ports/
 
 from micropython import const
 from firmware import lazy
-from firmware.net.wifi import CONNECTED, CONNECTING, KEYS, OFF, WAITING
+from firmware.net.wifi import CONNECTED, CONNECTING, OFF, WAITING
+
+KEYS = ("wifi.ssid", "wifi.password", "wifi.static_ip", "wifi.netmask", "wifi.gateway")
 
 _TRY_S = const(15)  # to find the network, to log in, and to get an address
 _PAUSE_S = const(2)  # between tries; the driver tells late that it has left the last network

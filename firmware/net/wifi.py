@@ -22,8 +22,6 @@ WAITING = "waiting"  # until the next try
 CONNECTING = "connecting"
 CONNECTED = "connected"
 
-KEYS = ("wifi.ssid", "wifi.password", "wifi.static_ip", "wifi.netmask", "wifi.gateway")
-
 
 class Wifi:
     """`app`: board, bus, config, log, http, event(name, data); `app.portal` is set while the access point is up.
@@ -42,7 +40,7 @@ class Wifi:
         self.failure = ""
         self.fallback = False
         self.scanning = False
-        self.configured = None  # values of KEYS
+        self.configured = None  # values of station.KEYS
         self.wanted = None  # those that are tried or in use: as configured, or the last that worked
         self.good = None  # the last that worked
         self.static = False
@@ -92,7 +90,7 @@ class Wifi:
 
     def _on_config(self, topic, keys):
         for key in keys:
-            if key in KEYS or key == "system.hostname":
+            if key.startswith("wifi.") or key == "system.hostname":
                 self.connect()
 
     def connect(self):
@@ -101,7 +99,8 @@ class Wifi:
 
     # -- for the API -------------------------------------------------------------------------------------------------
 
-    def network(self):
+    @seldom
+    def about(self):
         """The `wifi` object of GET /api/status."""
         connected = self.state == CONNECTED and self.station.isconnected()
         portal = self.app.portal
@@ -122,14 +121,17 @@ class Wifi:
             "hostname": self.app.config.get("system.hostname"),
         }
 
+    @seldom
     def report(self):
         """The object of GET /api/wifi without the password of the access point."""
         return lazy.once("net.scan").report(self)
 
+    @seldom
     def ap_password(self):
         """The password of the access point, made when there is none yet."""
         return lazy.once("net.ap_password").password(self.app.board, self.app.log)
 
+    @seldom
     async def scan(self):
         """[{"ssid", "rssi", "security", "channel"}...], strongest first. Raises OSError with a text."""
         return await lazy.once("net.scan").scan(self)

@@ -62,15 +62,19 @@ class Tasks:
                 entry.function = None  # and what it was made in, start.py as a rule
                 return
             except Exception as error:
-                self._report(entry, error)
+                entry.crashes += 1
+                try:
+                    self._report(entry, error)
+                except Exception:  # no memory for it
+                    self._log.error(entry.name, "task died")
             if self._clock.uptime_s() - started >= _HEALTHY_S:
                 backoff = 1
             entry.waiting = True
             await asyncio.sleep(backoff)
             backoff = min(2 * backoff, _BACKOFF_MAX_S)
 
+    @seldom
     def _report(self, entry, error):
-        entry.crashes += 1
         text = io.StringIO()
         sys.print_exception(error, text)
         lines = text.getvalue().strip().split("\n")

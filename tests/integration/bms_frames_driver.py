@@ -5,7 +5,7 @@ import json
 from array import array
 
 from firmware import live
-from firmware.bms import decode, frames, plausible, registers
+from firmware.bms import decode, frames, plausible, registers, requests
 from firmware.bms.crc import copy, crc16
 from tests.unit.bms_fakes import FakeBms, fast_reply
 
@@ -35,9 +35,9 @@ def check_reply(frame, told):
 
 
 def check_request(frame, told):
-    assert bytes(frames.request(*frame[1:-2])) == frame
+    assert bytes(requests.request(*frame[1:-2])) == frame
     if frame[1] == 3:
-        assert bytes(frames.read(told["start_register"], told["register_count"])) == frame
+        assert bytes(requests.read_words(told["start_register"], told["register_count"])) == frame
 
 
 def check_dump(words):
@@ -45,9 +45,9 @@ def check_dump(words):
     dump = {int(register): word for register, word in words.items()}
     bms = FakeBms(dump)
     data = array("i", (live.ABSENT for _ in range(live.FIELDS)))
-    registers.version(bms.answer(frames.read(500, 10)), data)
-    assert registers.settings(bms.answer(frames.read(300, 44)), data) == 0
-    registers.statistics(bms.answer(frames.read(100, 18)), data)
+    registers.version(bms.answer(requests.read_words(500, 10)), data)
+    assert registers.settings(bms.answer(requests.read_words(300, 44)), data) == 0
+    registers.statistics(bms.answer(requests.read_words(100, 18)), data)
     poll = array("i", (0 for _ in range(decode.SIZE)))
     decode.fast(fast_reply(dump), poll, data[live.SET_CELLS], registers.has_soh(data))
     assert plausible.check(poll) == 0

@@ -9,7 +9,7 @@ import binascii
 import gc
 import sys
 
-from firmware.bms import frames
+from firmware.bms import frames, requests
 from firmware.bms.link import Link
 from firmware.bus import Bus
 from tests.unit.bms_fakes import FakeBms, RealClock
@@ -22,7 +22,7 @@ async def main():
     link.timeout_ms = 60
     asyncio.create_task(link.run())
     await asyncio.sleep_ms(5)
-    read, events = frames.read(0, 2), frames.request(frames.EVENTS)
+    read, events = requests.read_words(0, 2), requests.request(frames.EVENTS)
     chunks = []
 
     def hook(tx):

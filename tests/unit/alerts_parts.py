@@ -3,7 +3,7 @@
 from firmware import live as L
 from firmware.alerts.alerts import Alerts
 from firmware.bms.events import Events
-from firmware.bms.frames import request
+from firmware.bms.requests import request
 from firmware.bus import ALERT, EVENT, LINK, POLL, STATUS, Bus
 from firmware.config import rules
 from firmware.live import Live

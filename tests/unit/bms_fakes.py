@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from firmware.bms.frames import request
+from firmware.bms.requests import request
 
 # The register dump of a real 14-cell unit (firmware 2.3.242) that this project did not make: clarkni5/tinybms,
 # arduino/modbus_master_hw_serial/output.txt at 812beb1.

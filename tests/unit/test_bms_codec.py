@@ -5,7 +5,7 @@ import struct
 from array import array
 
 from firmware import live
-from firmware.bms import decode, frames
+from firmware.bms import decode, frames, requests
 from firmware.bms.crc import copy, crc16
 from tests.unit.bms_fakes import DUMP, fast_reply, nack
 
@@ -67,9 +67,9 @@ def test_copy():
 
 
 def test_requests():
-    assert frames.read(0, 16) == unhex("AA 03 00 00 00 10 5D DD")
-    assert frames.read(300, 44) == unhex("AA 03 01 2C 00 2C 9D F9")
-    assert frames.request(frames.EVENTS) == unhex("AA 12 FF 1D")
+    assert requests.read_words(0, 16) == unhex("AA 03 00 00 00 10 5D DD")
+    assert requests.read_words(300, 44) == unhex("AA 03 01 2C 00 2C 9D F9")
+    assert requests.request(frames.EVENTS) == unhex("AA 12 FF 1D")
     assert nack(3, 1) == unhex("AA 00 03 01 E0 CC")
 
 
@@ -297,7 +297,7 @@ def test_replies_of_other_shapes_are_noise():
 
 def test_a_frame_within_a_frame_is_data():
     inner = nack(3)
-    outer = bytes(frames.request(3, 8, 0, *inner, 0))
+    outer = bytes(requests.request(3, 8, 0, *inner, 0))
     p = parser(8)
     assert feed(p, outer, 1) == [outer]
 
@@ -312,7 +312,7 @@ def test_rescue_from_a_false_beginning():
     assert p._counters.noise_bytes == 3
     p = frames.Parser(frames.Counters())
     p.expect(0x12, 0x12, -1, 0)
-    frame = bytes(frames.request(0x12, 8, *bytes(8)))
+    frame = bytes(requests.request(0x12, 8, *bytes(8)))
     assert feed(p, b"\xaa\x12\xc8\xaa\x12\x40" + frame + b"\xaa\x12", 3) == []
     assert p.rescue()
     assert bytes(p.buf[p.at : p.at + p.length]) == frame
@@ -329,7 +329,7 @@ def test_rescue_leaves_what_is_still_arriving():
 
 def test_events_of_any_length():
     for n in (0, 1, 49):
-        frame = bytes(frames.request(0x12, 4 + 4 * n, *bytes(4 + 4 * n)))
+        frame = bytes(requests.request(0x12, 4 + 4 * n, *bytes(4 + 4 * n)))
         p = frames.Parser(frames.Counters())
         p.expect(0x12, 0x12, -1, 0)
         assert feed(p, b"\xaa" + frame, 11) == [frame]

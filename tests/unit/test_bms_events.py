@@ -1,7 +1,7 @@
 """Event list, its order, what is new in it, and the conditions it tells (firmware/bms/events.py)."""
 
 from firmware.bms.events import CAPACITY, Events
-from firmware.bms.frames import request
+from firmware.bms.requests import request
 from tests.unit.bms_fakes import DUMP_EVENTS, entry
 
 

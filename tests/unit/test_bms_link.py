@@ -5,7 +5,7 @@ import asyncio
 from firmware import bus as topics
 from firmware.bms.bms import Bms
 from firmware.bms.errors import BmsError
-from firmware.bms.frames import request
+from firmware.bms.requests import request
 from firmware.bus import Bus
 from firmware.live import Live
 from tests.unit.bms_fakes import FakeBms, RealClock, nack

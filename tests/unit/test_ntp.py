@@ -18,13 +18,9 @@ class Board(FakeClock):
         super().__init__()
         self.time_valid = False
         self.time_source = "none"
-        self.online = True
 
     def dns_server(self):
         return None
-
-    def network(self):
-        return {"connected": self.online}
 
     def set_epoch_ms(self, ms, source="browser"):
         if ms < _2025_S * 1000:
@@ -33,6 +29,9 @@ class Board(FakeClock):
 
 
 class App:
+    class wifi:
+        state = "connected"
+
     def __init__(self, server=""):
         self.board, self.log, self.events = Board(), FakeLog(), []
         self.config = FakeConfig({"time.ntp_enabled": True, "time.ntp_server": server})
@@ -214,10 +213,10 @@ async def _task(app, looks=30):
 async def test_each_hour():
     server = Server()
     app = App(server.name)
-    app.board.online = False
+    app.wifi.state = "waiting"
     await _task(app, 20)
     assert not server.asked, "without a network nobody is asked"
-    app.board.online = True
+    app.wifi.state = "connected"
     await _task(app, 2)
     assert len(server.asked) == 1
     await _task(app, 1 + 3 * 720 + 5)  # a look each 5 s

@@ -89,7 +89,7 @@ async def test_connects():
     assert app.wifi.state == CONNECTED and app.connects() == [_SSID]
     assert app.events == [("WIFI_CONNECTED", {"ssid": _SSID, "ip": "192.168.1.50"})]
     assert network.hostname() == "gw"
-    shown = app.wifi.network()
+    shown = app.wifi.about()
     assert shown["connected"] and shown["mode"] == "station" and shown["ip"] == "192.168.1.50" and shown["rssi"] == -60
     assert not _ap().active() and app.wifi.report()["failure"] == ""
     app.pass_s(600)
@@ -100,12 +100,12 @@ async def test_static_address():
     app = App(ssid=_SSID, password=_KEY, static_ip="192.168.1.9", gateway="192.168.1.1")
     network.fake_networks[_SSID] = network.FakeNetwork(_KEY, address=None)  # no DHCP there
     app.pass_s(5)
-    assert app.wifi.network()["ip"] == "192.168.1.9"
+    assert app.wifi.about()["ip"] == "192.168.1.9"
     assert network.WLAN(network.STA_IF).ifconfig() == ("192.168.1.9", "255.255.255.0", "192.168.1.1", "192.168.1.1")
     network.fake_networks[_SSID].address = "192.168.1.77"
     app.change(static_ip="")
     app.pass_s(10)
-    assert app.wifi.network()["ip"] == "192.168.1.77", "DHCP again"
+    assert app.wifi.about()["ip"] == "192.168.1.77", "DHCP again"
 
 
 async def test_no_address_from_dhcp():
@@ -190,7 +190,7 @@ async def test_access_point():
     assert _ap().active()
     assert password in app.board.lines[0] and "http://192.168.4.1/portal.html" in app.board.lines[0]
     assert not [line for line in app.log.lines if password in line[2]], "the password is in the log"
-    assert app.wifi.network()["mode"] == "ap" and app.wifi.network()["ap_ssid"] == "TinyBMS-ABCD"
+    assert app.wifi.about()["mode"] == "ap" and app.wifi.about()["ap_ssid"] == "TinyBMS-ABCD"
     report = app.wifi.report()
     assert report["ap_ip"] == "192.168.4.1" and report["state"] == "off" and password not in str(report)
     app.pass_s(3600)
@@ -235,7 +235,7 @@ async def test_router_comes_back():
     assert app.wifi.state == CONNECTED and app.wifi.failure == ""
     app.pass_s(50)
     assert app.portal, "the access point goes after a while"
-    assert app.wifi.network()["mode"] == "station"
+    assert app.wifi.about()["mode"] == "station"
     app.pass_s(11)
     assert app.portal is None and not _ap().active()
     assert app.names() == ["WIFI_AP_STARTED", "WIFI_CONNECTED", "WIFI_AP_STOPPED"]
@@ -305,7 +305,7 @@ async def test_change_that_does_not_work():
     del network.fake_networks[_SSID]
     network.WLAN(network.STA_IF).fake_lose()
     app.pass_s(120)
-    assert app.portal and not app.wifi.network()["connected"]
+    assert app.portal and not app.wifi.about()["connected"]
     network.fake_networks[_SSID] = network.FakeNetwork(_KEY)  # both are tried
     app.pass_s(700)
     assert app.wifi.state == CONNECTED and app.wifi.fallback
