@@ -37,14 +37,6 @@ class Known:
 
 
 KNOWN = {
-    "mpy that stay loaded": Known(
-        49_400,
-        "they take 57 KB of heap, less than the 64 that 40 KB were reckoned at (1.3 bytes a byte, not 1.6), and 5 KB are machine "
-        "code beside the heap; to keep it, 8 KB of code would have to go",
-    ),
-    "mpy that stay loaded, host": Known(
-        51_300, "as on boards, with the drivers of a computer, which has the heap for it"
-    ),
     "flash ota": Known(
         600, "two slots do not fit: with an OTA image of MicroPython the application is updated over USB"
     ),
@@ -73,9 +65,10 @@ def figures(sizes, chip):
     manifest = _MANIFEST_HEAD + sum(_MANIFEST_ENTRY + len(path) for path in sizes)
     slot = blocks({**sizes, "manifest.json": manifest})
     spool = -(-int(sum(sizes.values()) * _SPOOL) // BLOCK)
-    name = "mpy that stay loaded" if chip.image_id is not None else "mpy that stay loaded, host"
-    rows = [(name, sum(sizes[f"{name}.mpy"] for name in resident(chip)), 40 * KB, "bytes")]
-    for layout in LAYOUTS.values() if chip.image_id is not None else ():
+    if chip.image_id is None:  # the budgets are a board's
+        return []
+    rows = [("mpy that stay loaded", sum(sizes[f"{name}.mpy"] for name in resident(chip)), 40 * KB, "bytes")]
+    for layout in LAYOUTS.values():
         need = 2 * slot + spool + _DATA_BLOCKS + _ROOT_BLOCKS
         rows.append((f"flash {layout.name}", need, (4 * MB - layout.vfs_offset) // BLOCK, "blocks"))
     return rows

@@ -59,10 +59,14 @@ def _check(part, methods):
 
 
 def _only_called(trees, marked):
-    """Refuse where a method of `marked` [(class, methods)] is more than called: a private one in its class, others anywhere.
-    A name that other objects have data under cannot be told apart."""
+    """Refuse where a method of `marked` [(class, methods)] is more than called: a private one in its class, others anywhere; or
+    called with an argument by name. A name that other objects have data under cannot be told apart."""
     nodes = [node for tree in trees for node in walk(tree) if isinstance(node, ast.Attribute)]
     data = {node.attr for node in nodes if isinstance(node.ctx, ast.Store)}
+    names = {method.name for _, methods in marked for method in methods} | {part.name for part, _ in marked}
+    for node in (node for tree in trees for node in walk(tree) if isinstance(node, ast.Call) and node.keywords):
+        if getattr(node.func, "attr", getattr(node.func, "id", "")) in names - data:
+            raise Refused(f"{ast.unparse(node)}: what is @seldom takes no arguments by name")
     for part, methods in marked:
         for method in methods:
             if method.name in data:

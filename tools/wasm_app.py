@@ -33,7 +33,7 @@ def order():
 
 
 class _Frames:
-    """In the place of firmware.bms.frames, which is no module of its own in a build, for the battery of the tests."""
+    """In the place of firmware.bms.requests, which is no module of its own in a build, for the battery of the tests."""
 
     @staticmethod
     def request(*parts):
@@ -68,7 +68,7 @@ class Machine:
         self.config = base % config
         for name in ("machine", "network", "esp32", "bluetooth"):  # of tests/stand_ins: not the gateway's heap
             __import__(name)
-        names = ("firmware", "firmware.bms", "firmware.bms.frames")
+        names = ("firmware", "firmware.bms", "firmware.bms.requests")
         sys.modules.update((name, _Frames) for name in names)
         from tests.hardware_model.twai_model import TwaiModel
         from tests.unit.bms_fakes import FakeBms, RealClock
@@ -121,6 +121,7 @@ class Machine:
 
         start.battery(self.app)
         await asyncio.sleep_ms(1500)
+        type(self.app).forget(self.app)  # as `everything` does, whatever `only` has put in its place
         self.clean()
 
     async def rest(self):

@@ -100,7 +100,7 @@ def can(board, config, log):
         raise ValueError(board._refused["can"])
     from firmware.can.twai import Twai
 
-    return Twai(board._regs, board, config["can.speed"], log=log, chip=board._regs.name)
+    return Twai(board._regs, board, config["can.speed"], log, board._regs.name)
 
 
 def radio(board):

@@ -286,7 +286,7 @@ def named(**config):
     identity.fill(frames.buffer, data, FakeConfig(values), log)
     texts = {}
     for can_id in (0x35E, 0x370, 0x371, 0x380, 0x381, 0x382):
-        texts[can_id] = bytes(frames.frame(F.IDS.index(can_id))).rstrip(b"\0").decode()
+        texts[can_id] = bytes(frames.frame(tuple(F.IDS).index(can_id))).rstrip(b"\0").decode()
     return texts, log
 
 

@@ -58,7 +58,7 @@ async def start(argv):
     before, modules = used(), _modules[0]
     await start.rest(app)
     del sys.modules["firmware.start"], sys.modules["firmware"].start, start
-    app.config.release()
+    app.forget()
     await asyncio.sleep_ms(500)
     part("= the other parts", before, modules)
     print(used(), "total resident")
