@@ -14,6 +14,7 @@ from tools.syntax import walk
 
 SUFFIX = "_seldom"
 BASE = "Seldom"
+_WHOLE = "_whole"  # behind the name of a class of which a module has the methods that were moved, and needs the class
 HOME = "firmware.app"  # the bundle of firmware/lazy.py
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 _IMPORTS = ast.Import | ast.ImportFrom
@@ -61,11 +62,12 @@ def _check(part, methods):
 def _only_called(trees, marked):
     """Refuse where a method of `marked` [(class, methods)] is more than called: a private one in its class, others anywhere; or
     called with an argument by name. A name that other objects have data under cannot be told apart."""
+    trees = trees + [method for _, methods in marked for method in methods]  # which are out of their classes by now
     nodes = [node for tree in trees for node in walk(tree) if isinstance(node, ast.Attribute)]
     data = {node.attr for node in nodes if isinstance(node.ctx, ast.Store)}
     names = {method.name for _, methods in marked for method in methods} | {part.name for part, _ in marked}
     for node in (node for tree in trees for node in walk(tree) if isinstance(node, ast.Call) and node.keywords):
-        if getattr(node.func, "attr", getattr(node.func, "id", "")) in names - data:
+        if getattr(node.func, "attr", getattr(node.func, "id", "")).removesuffix(_WHOLE) in names - data:
             raise Refused(f"{ast.unparse(node)}: what is @seldom takes no arguments by name")
     for part, methods in marked:
         for method in methods:
@@ -107,7 +109,7 @@ def _needs(tree, moved, name):
         else:
             local = used
             if used in {part.name for part in moved}:  # a class of which we have the methods
-                local = used + "_whole"
+                local = used + _WHOLE
                 scopes.rename(used, local)
             globals_.append(ast.alias(used, local))
     constants = [node for node in tree.body if node in statements]  # in their order

@@ -5,13 +5,15 @@ import sys
 
 from tools import budgets, web
 from tools.bench.table import Row
+from tools.build import build
 from tools.chips import CHIPS
-from tools.processes import HOST_BUILD, ROOT
+from tools.processes import ROOT
 
 HEAP = 85 * 1024  # of a 32-bit board (DESIGN 6)
 DATA = 20 * 1024
 HEAP_64 = int(HEAP * 1.45)  # the 64-bit port needs so much more
 LARGEST = 8  # modules that get a line
+BOARD = "esp32"
 
 
 def output(module, *arguments):
@@ -57,12 +59,13 @@ def heap32_rows(quick):
 
 
 def mpy_rows(quick):
-    """What stays loaded of the .mpy files, and the largest of them."""
-    sizes = {path.relative_to(HOST_BUILD / "slot_a").as_posix(): path.stat().st_size
-             for path in (HOST_BUILD / "slot_a").rglob("*") if path.is_file()}  # fmt: skip
-    for name, value, limit, unit in budgets.figures(sizes, CHIPS["host"]):
-        yield number(name, value, limit, unit)
-    resident = {name: sizes[f"{name}.mpy"] for name in budgets.resident(CHIPS["host"])}
+    """What stays loaded of the .mpy files of an ESP32, and the largest of them."""
+    build(BOARD)
+    slot = ROOT / "build" / BOARD / "slot_a"
+    sizes = {path.relative_to(slot).as_posix(): path.stat().st_size for path in slot.rglob("*") if path.is_file()}
+    name, value, limit, unit = budgets.figures(sizes, CHIPS[BOARD])[0]
+    yield number(f"{name}, {BOARD}", value, limit, unit)
+    resident = {name: sizes[f"{name}.mpy"] for name in budgets.resident(CHIPS[BOARD])}
     for name in sorted(resident, key=resident.get, reverse=True)[:LARGEST]:
         yield Row(f"  {name}.mpy", f"{resident[name]} bytes")
 
