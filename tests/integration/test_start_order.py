@@ -16,6 +16,7 @@ PROBE = Path(__file__).with_name("probe_imports.py")
 REQUIRED = (
     "firmware",
     "firmware.app",
+    "firmware.app_seldom",
     "firmware.start",
     "firmware.system_health",
 )

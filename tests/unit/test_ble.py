@@ -78,7 +78,7 @@ class Wifi:
         self.tries += 1
         self.state, self.failure = self.plan
 
-    def network(self):
+    def about(self):
         return {"ip": "192.168.1.50"}
 
 
