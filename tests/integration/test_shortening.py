@@ -4,7 +4,7 @@ import ast
 import symtable
 
 import pytest
-from tools import minify, names
+from tools import minify, names, shared_names
 from tools.build import ROOT, merged
 from tools.scopes import Scopes
 from tools.inline import apply, inline_tree, module_name
@@ -186,3 +186,10 @@ Plain().method_of_ours(1, by_name=2)
         assert kept in after[1]
     assert "method_of_ours" not in after[1] and "self.attribute_of_ours" not in after[1]
     assert after[2].split()[1][:-3] in after[1] and "helper_of_ours" not in after[1] + after[2]
+
+
+def test_what_is_asked_of_one_variable_stays_apart():
+    source = "def fill(targets, other): targets.hot = targets.cold = other.far"
+    apart, _ = shared_names.groups([ast.parse(source)])
+    assert any({"hot", "cold"} <= set(group) for group in apart)
+    assert not any({"hot", "far"} <= set(group) for group in apart)
