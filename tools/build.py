@@ -4,8 +4,7 @@
     build/CHIP/rescue.mpy                  the page for when no slot is sound (tools/rescue.py)
     build/CHIP/slot_a/firmware/*.mpy       ours, shortened (tools/inline.py, minify.py), modules merged (bundle.py), all in one
                                            directory (flat.py), constructors apart (seldom.py), names of
-                                           MicroPython's (names.py); viper
-                                           files for the chip's family
+                                           MicroPython's (names.py); viper files for the chip's family
     build/CHIP/slot_a/lib/**.mpy           third-party
     build/CHIP/slot_a/www/*.gz             the page, bundled and gzipped (tools/web.py)
     build/CHIP/slot_a/manifest.json        version, chip, hashes (tools/manifest.py)
@@ -116,9 +115,8 @@ def remove_strays(slot, parts):
 def merged():
     """({path: source}, {path: name}) of firmware/ in one directory, constants put in, private names shortened, modules merged."""
     sources = inline_tree(ROOT / "firmware", ROOT)
-    sources = {
-        path: pack(text) for path, text in sources.items() if path.parent != rescue.FOLDER
-    }  # lies beside the slots
+    # the rescue page lies beside the slots
+    sources = {path: pack(text) for path, text in sources.items() if path.parent != rescue.FOLDER}
     sources, names = flatten(sources, {path: module_name(path, ROOT) for path in sources})
     return apart(bundle(minify(sources, names, apply), names), names)
 

@@ -74,7 +74,7 @@ def _of_one(node):
 
 def groups(trees):
     """(sets of names that stay apart, names that share with none) of the modules `trees`, a list of ast.Module."""
-    apart, classes, bases, aliases = [], defaultdict(set), defaultdict(set), {}
+    apart, classes, bases, aliases = [], defaultdict(set), defaultdict(set), defaultdict(set)
     bound, attributes, stored, given = set(), set(), set(), set()
     for tree in trees:
         scopes = Scopes(tree)
@@ -90,26 +90,26 @@ def groups(trees):
         for node in walk(tree):
             if isinstance(node, ast.ClassDef):
                 classes[node.name] |= _of_self(node)
-                bases[node.name] |= {
-                    part.id for base in node.bases for part in walk(base) if isinstance(part, ast.Name)
-                } - {BASE}
+                bases[node.name] |= {getattr(base, "attr", getattr(base, "id", "")) for base in node.bases} - {BASE}
                 given.update(_given(node))
             elif isinstance(node, ast.Attribute):
                 attributes.add(node.attr)
                 if isinstance(node.ctx, ast.Store):
                     stored.add(node.attr)
             elif isinstance(node, ast.ImportFrom):
-                aliases.update((alias.asname, alias.name) for alias in node.names if alias.asname)
+                for alias in node.names:
+                    aliases[alias.asname or alias.name].add(
+                        alias.name
+                    )  # of whichever module: rather too much than too little
     reached = bound & attributes
     for name, found in classes.items():
         whole, queue, seen = set(found), list(bases[name]), set()
         while queue:  # the classes it inherits from, and theirs
             base = queue.pop()
-            base = base if base in classes else aliases.get(base)
-            if base in classes and base not in seen:
+            if base not in seen:
                 seen.add(base)
-                whole |= classes[base]
-                queue += bases[base]
+                whole |= classes.get(base, set())
+                queue += bases.get(base, set()) | aliases.get(base, set())
         apart.append(whole)
         if "__getattr__" in whole:
             reached |= whole

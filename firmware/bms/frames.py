@@ -1,4 +1,4 @@
-"""Requests to the TinyBMS and the hunt for its replies (tinybms_uart facts 3, 4).
+"""The hunt for the replies of the TinyBMS, and what they begin with (tinybms_uart facts 3, 4). Requests: requests.py.
 
 The stream has no end marks and no byte stuffing, and noise, broadcast text, doubled replies and AA within data occur: a
 reply is what begins as expected, has the expected length and checks.

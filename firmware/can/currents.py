@@ -42,9 +42,8 @@ _WHY_RISING = const(15)
 _COLD_CURVE = array("H", (0, 0, 20, 250, 50, 500, 100, 1000))
 _HOT_CHARGE_CURVE = array("H", (0, 0, 50, 250, 100, 500, 150, 1000))  # x: 0.1 C below register 319 - 2 C
 _HOT_DISCHARGE_CURVE = array("H", (0, 0, 50, 1000))
-_LOW_CURVE = array(
-    "H", (0, 0, 20, 60, 50, 250, 100, 600, 200, 1000)
-)  # x: mV of the lowest cell above the point of DCL 0
+# x: mV of the lowest cell above the point of DCL 0
+_LOW_CURVE = array("H", (0, 0, 20, 60, 50, 250, 100, 600, 200, 1000))
 
 # BMS events by what they stop (tinybms_uart facts 11): bit n of live.FAULTS is 0x00 + n, of live.WARNINGS 0x30 + n
 _F_CHARGE = const(1 << 0x03 | 1 << 0x06 | 1 << 0x07 | 1 << 0x0B)  # CCL 0

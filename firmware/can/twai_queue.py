@@ -71,5 +71,5 @@ def take(queue, frame) -> bool:
 
 
 def queued_at(frame):
-    """Ticks when the frame that `take` gave was queued."""
+    """Ticks when the frame that `take` gave was queued. No viper: `frame` belongs to whoever took it."""
     return frame[12] | frame[13] << 8 | frame[14] << 16 | frame[15] << 24

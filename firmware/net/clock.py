@@ -3,6 +3,7 @@
 import asyncio
 from micropython import const
 from firmware import lazy
+from firmware.net.wifi import CONNECTED
 
 _LOOK_S = const(5)  # for the network, for the setting
 _HOUR_S = const(3600)
@@ -26,7 +27,7 @@ async def run(app):
         if wanted != server:
             server, due, failures = wanted, 0, 0
         now = app.board.uptime_s()
-        if not server or now < due or app.wifi.state != "connected":
+        if not server or now < due or app.wifi.state != CONNECTED:
             continue
         try:
             await lazy.once("net.ntp").sync(app)

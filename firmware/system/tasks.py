@@ -65,13 +65,19 @@ class Tasks:
                 entry.crashes += 1
                 try:
                     self._report(entry, error)
-                except Exception:  # no memory for it
-                    self._log.error(entry.name, "task died")
+                except Exception:  # no memory for it; the restart must not depend on it
+                    self._say_short(entry.name)
             if self._clock.uptime_s() - started >= _HEALTHY_S:
                 backoff = 1
             entry.waiting = True
             await asyncio.sleep(backoff)
             backoff = min(2 * backoff, _BACKOFF_MAX_S)
+
+    def _say_short(self, name):
+        try:
+            self._log.error(name, "task died")
+        except MemoryError:
+            pass
 
     @seldom
     def _report(self, entry, error):

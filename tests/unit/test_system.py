@@ -93,6 +93,28 @@ async def test_dead_task_is_restarted_and_reported():
     assert task_states(tasks) == [("fragile", "Blocked")]
 
 
+async def test_dead_task_that_cannot_be_reported_is_restarted():
+    runs = []
+
+    async def fragile():
+        runs.append(1)
+        if len(runs) == 1:
+            raise ValueError("once")
+        await asyncio.sleep(60)
+
+    def no_room(name, error):
+        raise MemoryError
+
+    log = FakeLog()
+    log.error = no_room
+    tasks = Tasks(FakeClock(), log)
+    tasks.start("fragile", fragile, required=True)
+    await asyncio.sleep_ms(50)
+    assert not tasks.healthy() and tasks.entries[0].crashes == 1
+    await asyncio.sleep_ms(1200)
+    assert len(runs) == 2 and tasks.healthy()
+
+
 async def test_part_that_cannot_start_is_reported_not_retried():
     runs = []
 
