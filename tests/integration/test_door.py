@@ -72,7 +72,7 @@ def test_who_guesses_passwords_gains_nothing_by_waiting(parts):
 
 def test_no_room_is_told(parts):
     """A heap that leaves no room for the server: 503 and a line in the log; CAN goes on."""
-    gateway = start(parts, "134k")
+    gateway = start(parts, "139k")
     bus = parts.bus()
     answer = gateway.http("/api/status", timeout=20)
     assert answer.status == 503 and answer.json["code"] == "LOW_MEMORY"
